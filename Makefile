@@ -1,0 +1,98 @@
+# make              build all programs under build/
+# make check        everything that a change must pass (HACKING.md)
+# make quick        the inner loop: house checks and unit tests
+# make fuzz         run each fuzz target for FUZZ_SECONDS (default 60)
+# make bench        Postern beside Postfix, in one run, with ratios
+# make install      DESTDIR= PREFIX=
+#
+# Every folder of lib/ is a room. Every main*.c elsewhere is a program:
+# smtpd/main.c is smtpd, cleanup/main_pickup.c is pickup. Commands live in
+# tools/ and go to build/sbin, daemons to build/libexec. Adding a file edits
+# nothing here.
+
+CC       = cc
+B        = build
+PREFIX   = /usr
+FUZZ_SECONDS = 60
+PKG      = libevent_core libcrypto lmdb libseccomp
+CPPFLAGS = -std=c11 -D_GNU_SOURCE -Ilib -I. $(PKG_CFLAGS)
+WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+	   -Wmissing-prototypes -Wwrite-strings -Wswitch-enum -Wvla \
+	   -Wcast-qual -Wundef -Werror
+OPT      = -O2 -g
+HARDEN   = -fPIE -fstack-protector-strong -fstack-clash-protection \
+	   -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fno-strict-overflow
+LDHARDEN = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+SAN      =
+CFLAGS   = $(OPT) $(HARDEN) $(SAN)
+LDFLAGS  = $(LDHARDEN) $(SAN)
+PKG_CFLAGS := $(shell pkg-config --cflags libevent_core libcrypto libseccomp)
+LDLIBS   := $(shell pkg-config --libs libevent_core libcrypto libseccomp) \
+	   -llmdb -lpthread
+
+FOLDERS  = master smtpd cleanup qmgr smtp local pop3d imapd auth lookup tools
+MAINS    = $(wildcard $(FOLDERS:%=%/main.c) $(FOLDERS:%=%/main_*.c))
+LIB      = $(patsubst %.c,$B/%.o,$(wildcard lib/*/*.c))
+name     = $(if $(filter %/main.c,$1),$(patsubst %/,%,$(dir $1)),$(patsubst main_%.c,%,$(notdir $1)))
+dest     = $B/$(if $(filter tools/%,$1),sbin,libexec)/$(call name,$1)
+parts    = $(patsubst %.c,$B/%.o,$(filter-out $(MAINS),$(wildcard $(dir $1)*.c)))
+PROGRAMS = $(foreach m,$(MAINS),$(call dest,$m))
+UNITS    = $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
+FUZZERS  = $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
+
+all: $(PROGRAMS) links
+
+# Other parts of a folder are linked in from an archive: a program takes
+# those that it calls.
+define program
+$(call dest,$1): $(patsubst %.c,$B/%.o,$1) $B/$(dir $1)parts.a $B/lib.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach m,$(MAINS),$(eval $(call program,$m)))
+
+define folder
+$B/$1/parts.a: $(call parts,$1/)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(AR) rcsT $$@ $$^
+endef
+$(foreach f,$(sort $(patsubst %/,%,$(dir $(MAINS)))),$(eval $(call folder,$f)))
+
+$B/lib.a: $(LIB)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcsT $@ $^
+
+$B/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# mailq and newaliases are sendmail by other names.
+links: $(PROGRAMS)
+	@if [ -x $B/sbin/sendmail ]; then \
+	    ln -sf sendmail $B/sbin/mailq; ln -sf sendmail $B/sbin/newaliases; fi
+
+# Tests may call any room and any daemon's parts.
+ALLPARTS = $(foreach f,$(sort $(patsubst %/,%,$(dir $(MAINS)))),$B/$f/parts.a)
+$B/unit/%: $B/tests/unit/%.o $(ALLPARTS) $B/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(ALLPARTS) $B/lib.a $(LDLIBS) -lcmocka
+
+# A fuzz target is one function; replay.c runs it over its kept corpus,
+# FUZZ=-fsanitize=fuzzer (with clang) makes it a fuzzer.
+FUZZ =
+REPLAY = $(if $(FUZZ),,$B/tests/fuzz/replay.o)
+$B/fuzz/%: $B/tests/fuzz/%.o $(REPLAY) $(ALLPARTS) $B/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(FUZZ) -o $@ $< $(REPLAY) $(ALLPARTS) $B/lib.a $(LDLIBS)
+
+units: $(UNITS)
+fuzzers: $(FUZZERS)
+
+clean:
+	rm -rf build
+
+.PHONY: all links units fuzzers clean
+.SECONDARY:
+-include $(shell find $B -name '*.d' 2>/dev/null)

@@ -1,0 +1,107 @@
+/*
+ * conf - main.cf and master.cf: parameters, their table, their values.
+ *
+ * Postfix's syntax and meaning (postconf(5), master(5)). A parameter is one
+ * row: in common.def here, in a daemon's params.def, or in elsewhere.def
+ * (names of Postfix that have no effect, or not yet).
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+#include <stdio.h>
+#include "base/base.h"
+
+enum param_type { P_TEXT, P_RAW, P_BOOL, P_COUNT, P_SIZE, P_TIME };
+typedef struct str conf_TEXT;	/* expanded; lives as long as the conf */
+typedef struct str conf_RAW;	/* as written, not expanded: templates */
+typedef bool	   conf_BOOL;
+typedef int64_t	   conf_COUNT;
+typedef int64_t	   conf_SIZE;	/* bytes */
+typedef int64_t	   conf_TIME;	/* seconds */
+
+/* A row: PARAM(type, name, preset, least, most, text). */
+struct param {
+	enum param_type	 type;
+	const char	*name;
+	const char	*preset;	/* Postfix's default, unexpanded */
+	const char	*least, *most;	/* "" where there is none */
+	const char	*text;		/* the manual's sentence */
+	size_t		 at;		/* offset in the daemon's struct */
+};
+/* Declares a daemon's struct member; see smtpd/smtpd.h for the idiom. */
+#define PARAM_MEMBER(type, name, preset, least, most, text) conf_##type name;
+#define PARAM_ROW(strct, type, name, preset, least, most, text) \
+	{ P_##type, #name, preset, least, most, text, offsetof(strct, name) },
+
+/* What stands wrong, and where. Problems that stop the start are fatal. */
+struct problem { bool fatal; char *file; int line; char *text; };
+struct problems { struct problem *v; size_t n; };
+void		 problem_add(struct problems *, bool fatal, const char *file,
+		    int line, const char *fmt, ...) PRINTF(5, 6);
+void		 problems_print(const struct problems *, FILE *);
+bool		 problems_fatal(const struct problems *);
+void		 problems_free(struct problems *);
+
+struct conf;
+/*
+ * Reads dir/main.cf and dir/main.cf.d/NAME.cf in order. dir NULL: MAIL_CONFIG
+ * or the built-in /etc/postern. A missing main.cf is a fatal problem.
+ */
+struct conf	*conf_load(const char *dir, struct problems *);
+void		 conf_free(struct conf **);
+const char	*conf_dir(const struct conf *);
+/* A -o name=value: stands before main.cf. Also service_name, stress. */
+void		 conf_override(struct conf *, struct str name, struct str value);
+/* Raw text as set, or NULL where it is not set (in no file). */
+const char	*conf_raw(const struct conf *, struct str name);
+const char	*conf_where(const struct conf *, struct str name, int *line);
+/* Expanded value, of the file or the default; "" for an unknown name. */
+struct str	 conf_get(struct conf *, const char *name);
+struct str	 conf_expand(struct conf *, struct str text,
+		    struct problems *);
+/* Fills a daemon's struct from its rows. Bad values are problems. */
+void		 conf_fill(struct conf *, const struct param *, size_t n,
+		    void *out, struct problems *);
+/* transport_suffix of a per-transport family: <name>_destination_... */
+int64_t		 conf_family(struct conf *, struct str transport,
+		    const char *suffix, struct problems *);
+/* Names nobody knows, near misses, unsupported ones: check's first half. */
+void		 conf_check_names(struct conf *, struct problems *);
+
+/* Numbers and times as main.cf writes them ("5m", default unit given). */
+bool		 conf_parse_time(struct str, char default_unit, int64_t *s);
+bool		 conf_parse_size(struct str, int64_t *bytes);
+bool		 conf_parse_bool(struct str, bool *);
+/* A comma or blank separated list, { } kept together. */
+bool		 conf_list_next(struct str *rest, struct str *item);
+
+/* master.cf: one service line with its -o overrides and arguments. */
+struct master_entry {
+	struct str	 name;		/* "smtp", "127.0.0.1:10025", "virtual" */
+	struct str	 type;		/* inet unix unix-dgram fifo pass */
+	bool		 is_private, unprivileged, chroot;
+	int64_t		 wakeup_s;	/* 0: none */
+	bool		 wakeup_if_used;
+	int64_t		 limit;		/* maxproc; -1: default_process_limit */
+	struct str	 command;	/* "smtpd" */
+	struct str	*argv;		/* after the command, -o kept as given */
+	size_t		 argc;
+	struct { struct str name, value; } *overrides;
+	size_t		 noverrides;
+	int		 line;
+};
+struct master_cf { struct master_entry *v; size_t n; };
+/* Text and entries live as long as the conf. */
+bool		 master_cf_load(struct conf *, struct master_cf *,
+		    struct problems *);
+
+/* Every known parameter, in order of name: for postconf and manuals. */
+enum param_status { PARAM_WORKS, PARAM_HARMLESS, PARAM_LATER, PARAM_REFUSED };
+struct param_known {
+	const char	 *name, *preset, *text;
+	enum param_type	  type;
+	enum param_status status;
+};
+const struct param_known *param_find(struct str name);
+const struct param_known *param_all(size_t *n);
+const char	*param_nearest(struct str name);	/* or NULL */
+#endif

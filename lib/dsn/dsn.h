@@ -1,0 +1,26 @@
+/*
+ * dsn - enhanced status codes (RFC 3463) and delivery reports (RFC 3464).
+ */
+#ifndef DSN_DSN_H
+#define DSN_DSN_H
+#include "base/base.h"
+
+/* "5.1.1" at the start of s: its length, or 0. */
+size_t		 dsn_status_length(struct str s);
+/* 2, 4, 5; 0 where it is none. */
+int		 dsn_class(struct str status);
+/* 8, a + b + c + d seconds as Postfix's delays= writes them. */
+void		 dsn_print_delays(struct buf *, int64_t arrival_us,
+		    int64_t active_us, int64_t start_us, int64_t connected_us,
+		    int64_t done_us);
+
+/* One recipient's outcome as a report tells it. */
+struct dsn_rcpt {
+	struct str final;	/* Final-Recipient */
+	struct str original;	/* Original-Recipient (dsn_orcpt), "" none */
+	struct str x_original;	/* the address before aliasing, "" same */
+	struct str action;	/* failed delayed delivered relayed expanded */
+	struct str status, remote_mta, diagnostic, text;
+	int64_t	   tried_s;
+};
+#endif

@@ -1,0 +1,155 @@
+/*
+ * ipc - messages between processes: structs, wire form, channels, talks.
+ *
+ * A channel is one SOCK_SEQPACKET socket between two processes. Many talks
+ * (conversations) share it, told apart by a number in each frame. Frames are
+ * gathered into packets that leave before the loop sleeps; at most one
+ * descriptor travels with a packet. What arrives is trusted in nothing: a
+ * frame that is short, long, unknown, out of place or not its sender's to
+ * send closes the channel.
+ */
+#ifndef IPC_IPC_H
+#define IPC_IPC_H
+#include "base/base.h"
+#include "event/event.h"
+
+enum role {
+#define PROCESS(role, ...) ROLE_##role,
+#include "priv/process.def"
+#undef PROCESS
+	ROLE__MAX
+};
+const char	*role_name(enum role);		/* "smtpd" */
+
+#define IPC_PACKET_MAX	65536	/* one packet, all its frames */
+#define IPC_CONTENT_MAX	32768	/* the most that goes in mail_content */
+#define IPC_UNSENT_HIGH	(1 << 20) /* stop producing above this */
+
+/* mail_begin.flags */
+enum {
+	MAIL_LOCAL_CLIENT = 1 << 0,	/* complete and rewrite headers */
+	MAIL_SMTPUTF8	  = 1 << 1,
+	MAIL_BOUNCE	  = 1 << 2,	/* a report of our own */
+	MAIL_EXTRACT	  = 1 << 3,	/* sendmail -t: recipients from headers */
+	MAIL_NO_CHECKS	  = 1 << 4,	/* receive_override_options ... */
+	MAIL_NO_REWRITE	  = 1 << 5,
+	MAIL_NO_BCC	  = 1 << 6,
+	MAIL_HOLD	  = 1 << 7,
+	MAIL_DISCARD	  = 1 << 8,
+	MAIL_VERIFY	  = 1 << 9,	/* sendmail -bv */
+	MAIL_TRACE	  = 1 << 10,	/* sendmail -v */
+	MAIL_NO_RECEIVED  = 1 << 11,	/* client is hidden */
+	MAIL_AUTH_HEADER  = 1 << 12,	/* smtpd_sasl_authenticated_header */
+};
+enum { DSN_RET_NONE, DSN_RET_FULL, DSN_RET_HDRS };
+enum {					/* RFC 3461 4.1 */
+	DSN_NOTIFY_NEVER   = 1 << 0,
+	DSN_NOTIFY_SUCCESS = 1 << 1,
+	DSN_NOTIFY_FAILURE = 1 << 2,
+	DSN_NOTIFY_DELAY   = 1 << 3,
+};
+enum mail_status {
+	MAIL_OK,		/* on stable storage */
+	MAIL_RETRY,		/* a local fault: 451 4.3.0 */
+	MAIL_NO_SPACE,		/* 452 4.3.1 */
+	MAIL_TOO_BIG,		/* 552 5.3.4 */
+	MAIL_TOO_MANY_HOPS,	/* 554 5.4.0 */
+	MAIL_REJECTED,		/* by content: dsn and reason say why */
+	MAIL_NO_RCPT,		/* nobody to send to */
+	MAIL_BAD_CONTENT,	/* 550 5.6.x */
+};
+enum delivery_status { SENT, DEFERRED, BOUNCED, EXPANDED };
+enum { DELIVER_VERIFY = 1 << 0, DELIVER_TRACE = 1 << 1,
+	DELIVER_SMTPUTF8 = 1 << 2, DELIVER_BOUNCE = 1 << 3,
+	DELIVER_HAS_DOTS = 1 << 4 };
+enum report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS,
+	REPORT_VERIFY };
+enum store_kind { STORE_MAILDIR, STORE_MBOX };
+enum { LOCK_FCNTL = 1 << 0, LOCK_DOTLOCK = 1 << 1, LOCK_FLOCK = 1 << 2 };
+enum access_kind { ACCESS_CLIENT, ACCESS_DOMAIN, ACCESS_ADDRESS };
+enum client_event { CLIENT_CONNECT, CLIENT_MAIL, CLIENT_RCPT, CLIENT_AUTH,
+	CLIENT_TLS };
+
+enum msg {
+	MSG__CLOSE,		/* the talk is over; no fields */
+#define MESSAGE(name, from, to, flags) MSG_##name,
+#define TEXT(f)
+#define NUM(f)
+#define FD(f)
+#define END(name)
+#include "ipc/ipc.def"
+#undef MESSAGE
+#undef TEXT
+#undef NUM
+#undef FD
+#undef END
+	MSG__MAX
+};
+
+#define MESSAGE(name, from, to, flags) struct msg_##name {
+#define TEXT(f)		struct str f;
+#define NUM(f)		uint64_t f;
+#define FD(f)		int f;
+#define END(name)	int end_of_message; };
+#include "ipc/ipc.def"
+#undef MESSAGE
+#undef TEXT
+#undef NUM
+#undef FD
+#undef END
+
+/* --- wire form (for channels, tests and fuzz targets) --- */
+struct frame { enum msg id; uint32_t talk; const void *msg; };
+/* Appends one frame; a descriptor it carries is put in *fd (-1: none). */
+void	 ipc_encode(enum msg, uint32_t talk, const void *msg, struct buf *,
+	    int *fd);
+/*
+ * Takes the next frame off *packet; TEXT points into it; *fd is taken (left
+ * -1) by the frame that has an FD. out is room for any message. False: not a
+ * frame that `from` may send to `self`.
+ */
+bool	 ipc_decode(enum role from, enum role self, struct str *packet,
+	    int *fd, struct frame *, void *out, size_t out_size) MUST_USE;
+size_t	 ipc_message_max(void);			/* bytes of the largest struct */
+void	 ipc_print(enum msg, const void *msg, struct buf *);
+/* May a process of role a say anything to one of role b? */
+bool	 ipc_speaks(enum role a, enum role b);
+
+/* --- channels and talks --- */
+struct channel;
+struct talk;
+struct talk_ops {
+	void	(*on_message)(void *ctx, struct talk *, enum msg,
+		    const void *msg);
+	/* Peer closed or died, or the deadline passed: talk is freed after. */
+	void	(*on_gone)(void *ctx, struct talk *, const char *why);
+};
+struct channel_ops {
+	void	(*on_solo)(void *ctx, struct channel *, enum msg, const void *);
+	/* The peer opened a talk: set its ops, then it gets the message. */
+	void	(*on_talk)(void *ctx, struct channel *, struct talk *, enum msg);
+	void	(*on_drained)(void *ctx, struct channel *); /* was above HIGH */
+	void	(*on_gone)(void *ctx, struct channel *); /* free it here */
+};
+
+struct channel	*channel_new(struct loop *, int fd, enum role self,
+		    enum role peer, unsigned side, const struct channel_ops *,
+		    void *ctx);
+void		 channel_free(struct channel **);	/* talks get on_gone */
+void		 channel_send(struct channel *, enum msg, const void *); /* SOLO */
+size_t		 channel_unsent(const struct channel *);
+size_t		 channel_talks(const struct channel *);
+enum role	 channel_peer(const struct channel *);
+void		 channel_flush(struct channel *);	/* also by the loop */
+void		 channel_flush_all(void);
+
+struct talk	*talk_open(struct channel *, const struct talk_ops *, void *ctx);
+void		 talk_set(struct talk *, const struct talk_ops *, void *ctx);
+/* on_gone("deadline") unless a message arrives within ms; 0: none. */
+void		 talk_deadline(struct talk *, int64_t ms);
+/* An ENDS message frees the talk, here and at the peer. */
+void		 talk_send(struct talk *, enum msg, const void *);
+/* Over: tells the peer where it does not know. NULL is fine. No on_gone. */
+void		 talk_close(struct talk **);
+struct channel	*talk_channel(const struct talk *);
+#endif

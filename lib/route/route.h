@@ -1,0 +1,48 @@
+/*
+ * route - whose an address is and how it leaves: class, transport, nexthop.
+ *
+ * Postfix's ADDRESS_CLASS_README and trivial-rewrite(8), used in process by
+ * qmgr (to deliver) and lookup (to answer smtpd).
+ */
+#ifndef ROUTE_ROUTE_H
+#define ROUTE_ROUTE_H
+#include "conf/conf.h"
+#include "table/table.h"
+
+enum address_class {
+	CLASS_LOCAL,		/* mydestination, inet_interfaces, ... */
+	CLASS_ALIAS,		/* virtual_alias_domains */
+	CLASS_VIRTUAL,		/* virtual_mailbox_domains */
+	CLASS_RELAY,		/* relay_domains */
+	CLASS_DEFAULT,		/* everywhere else */
+};
+
+struct router;
+/* Opens the tables that main.cf names. Problems tell of what fails. */
+struct router	*router_new(struct conf *, struct problems *);
+void		 router_free(struct router **);
+
+struct route {
+	enum address_class cls;
+	struct str	   transport;	/* "virtual", "local", "smtp", "error" */
+	struct str	   nexthop;	/* "example.org", "[10.0.0.1]:25", text */
+	struct str	   recipient;	/* internal form */
+	bool		   authorized;	/* this machine is its destination */
+};
+/*
+ * Resolves internal-form address. FOUND fills route (strings in arena);
+ * RETRY where a table failed, *why says which; NONE: no valid address.
+ */
+enum found	 router_resolve(struct router *, struct arena *,
+		    struct str address, struct str sender, struct route *,
+		    struct str *why) MUST_USE;
+/*
+ * Is the recipient (sender) listed in the table of its class? FOUND also
+ * where that class has no table. *table names it for the reply:
+ * "local recipient table", "virtual alias table", "virtual mailbox table",
+ * "relay recipient table".
+ */
+enum found	 router_listed(struct router *, struct arena *,
+		    struct str address, const struct route *, bool sender,
+		    struct str *table, struct str *why) MUST_USE;
+#endif
