@@ -18,7 +18,7 @@ PKG      = libevent_core libcrypto lmdb libseccomp
 CPPFLAGS = -std=c11 -D_GNU_SOURCE -Ilib -I. $(PKG_CFLAGS)
 WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wwrite-strings -Wswitch-enum -Wvla \
-	   -Wcast-qual -Wundef -Werror
+	   -Wcast-qual -Wundef $(if $(SAN),,-Werror)
 OPT      = -O2 -g
 HARDEN   = -fPIE -fstack-protector-strong -fstack-clash-protection \
 	   -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fno-strict-overflow
