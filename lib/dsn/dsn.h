@@ -5,11 +5,18 @@
 #define DSN_DSN_H
 #include "base/base.h"
 
-/* "5.1.1" at the start of s: its length, or 0. */
+/* "5.1.1" at the start of s (RFC 3463 2), before a blank or the end: its
+ * length, or 0. */
 size_t		 dsn_status_length(struct str s);
 /* 2, 4, 5; 0 where it is none. */
 int		 dsn_class(struct str status);
-/* 8, a + b + c + d seconds as Postfix's delays= writes them. */
+/*
+ * Appends "delay=T, delays=a/b/c/d" as Postfix logs it: T all, a before the
+ * queue manager, b in it, c connection set-up, d transmission; in seconds
+ * with two significant digits, no finer than delay_logging_resolution_limit
+ * (2 decimals). start_us 0: no delivery agent had it; connected_us 0: there
+ * was no connection to set up. A clock that went back counts as 0.
+ */
 void		 dsn_print_delays(struct buf *, int64_t arrival_us,
 		    int64_t active_us, int64_t start_us, int64_t connected_us,
 		    int64_t done_us);
