@@ -7,6 +7,10 @@
  * descriptor travels with a packet. What arrives is trusted in nothing: a
  * frame that is short, long, unknown, out of place or not its sender's to
  * send closes the channel.
+ *
+ * Descriptors are given away: sending takes the FD (the channel closes it
+ * once it has left, or when it cannot); whoever wants to keep one sends a
+ * dup. The handler of a message owns the FD that it received.
  */
 #ifndef IPC_IPC_H
 #define IPC_IPC_H
@@ -145,7 +149,8 @@ void		 channel_flush_all(void);
 
 struct talk	*talk_open(struct channel *, const struct talk_ops *, void *ctx);
 void		 talk_set(struct talk *, const struct talk_ops *, void *ctx);
-/* on_gone("deadline") unless a message arrives within ms; 0: none. */
+/* on_gone("deadline") unless a message arrives within ms; 0: none. The
+ * message disarms it: set it anew for the next. */
 void		 talk_deadline(struct talk *, int64_t ms);
 /* An ENDS message frees the talk, here and at the peer. */
 void		 talk_send(struct talk *, enum msg, const void *);
