@@ -5,7 +5,9 @@
  * privileges go, becomes its row of process.def, and runs the loop. Master
  * starts daemons as:
  *     program -c DIR -n service_name [-o name=value]... [arguments]
- * with descriptor 3 as its channel and the log file (if any) as 4.
+ * with descriptor 3 as its channel and the log file (if any) as 4, which
+ * POSTERN_LOG_FD=4 tells. An agent gets -u uid:gid:login besides.
+ * SIGTERM is a drain. When master's channel closes the process is over.
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
@@ -35,7 +37,11 @@ struct service_def {
 	void	(*on_solo)(void *ctx, struct channel *, enum msg, const void *);
 	/* A channel that was full has room again. */
 	void	(*on_drained)(void *ctx, struct channel *);
-	void	(*on_reload)(void *ctx, struct conf *); /* NULL: is replaced */
+	/*
+	 * Its struct is filled anew; the conf before stays until the next
+	 * reload. NULL: is replaced, not reloaded.
+	 */
+	void	(*on_reload)(void *ctx, struct conf *);
 	/* Finish and call service_exit; NULL: leaves when no talk is open. */
 	void	(*on_drain)(void *ctx);
 };
@@ -50,6 +56,9 @@ const char	*service_name(struct service *);	/* of master.cf */
 char	       **service_args(struct service *, int *argc);
 struct pool	*service_pool(struct service *);	/* made at first use */
 void		 service_exit(struct service *);	/* clean, after flush */
+/* Opens the log as main.cf says; for commands too (to_stderr). */
+void		 service_log_open(struct conf *, const char *program,
+		    bool to_stderr);
 
 /*
  * The least busy channel to a role (and service name, where not empty);

@@ -1,0 +1,384 @@
+/*
+ * service - a daemon's life: arguments, main.cf, descriptors, privileges,
+ * the loop, master's messages, the end.
+ *
+ * Every daemon's main() is one call of service_main(). It reads nothing from
+ * outside before priv_enter() has made it what process.def says.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "service/internal.h"
+
+#define QUIET_LOOK_MS	50	/* how often a drain looks for its end */
+#define QUIET_MS	300	/* no talk for so long: what a peer sent
+				 * before it heard of our drain has come */
+#define SYNC_THREADS	16	/* concurrent fsyncs; DESIGN 4 */
+
+static void	 master_solo(void *, struct channel *, enum msg, const void *);
+static void	 master_talk(void *, struct channel *, struct talk *,
+		    enum msg);
+static void	 master_gone(void *, struct channel *);
+
+static const struct channel_ops master_ops = {
+	.on_solo = master_solo,
+	.on_talk = master_talk,
+	.on_gone = master_gone,
+};
+
+/* Descriptor 3 must be master's channel: nobody else starts a daemon. */
+static void
+check_channel(const char *program)
+{
+	socklen_t len = sizeof(int);
+	int type = 0;
+
+	if (getsockopt(SERVICE_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type,
+	    &len) == 0 && type == SOCK_SEQPACKET)
+		return;
+	fprintf(stderr, "%s: this program is started by master alone; "
+	    "use: postern -c DIR start\n", program);
+	exit(1);
+}
+
+static void
+report_problems(const struct problems *problems)
+{
+	for (size_t i = 0; i < problems->n; i++) {
+		const struct problem *p = &problems->v[i];
+
+		log_at(p->fatal ? LL_FATAL : LL_WARN, STR(""), "%s%s%.0d%s%s",
+		    p->file != NULL ? p->file : "",
+		    p->file != NULL && p->line > 0 ? ":" : "",
+		    p->file != NULL ? p->line : 0,
+		    p->file != NULL ? ": " : "", p->text);
+	}
+}
+
+/* Reads main.cf and fills the daemon's struct; NULL: it can't be used. */
+static struct conf *
+load_conf(struct service *s, struct problems *problems)
+{
+	struct conf *conf = conf_load(s->args.dir, problems);
+	struct str o;
+	size_t eq;
+
+	if (conf == NULL)
+		return (NULL);
+	conf_override(conf, STR("service_name"), str_of(s->args.name));
+	for (size_t i = 0; i < s->args.noverrides; i++) {
+		o = str_of(s->args.overrides[i]);
+		eq = str_chr(o, '=');
+		conf_override(conf, str_trim(str_first(o, eq)),
+		    str_trim(str_from(o, eq + 1)));
+	}
+	if (s->def->nparams > 0)
+		conf_fill(conf, s->def->params, s->def->nparams, s->def->conf,
+		    problems);
+	if (problems_fatal(problems))
+		conf_free(&conf);
+	return (conf);
+}
+
+static void
+start_log(struct service *s, const char *program)
+{
+	const char *fd = getenv("POSTERN_LOG_FD");
+
+	service_log_open(s->conf, program, false);
+	if (fd != NULL && strcmp(fd, "4") == 0) {
+		(void)fd_cloexec(SERVICE_LOG_FD, true);
+		log_to_fd(SERVICE_LOG_FD);
+	}
+}
+
+static void
+first_conf(struct service *s, const char *program)
+{
+	struct problems problems = { 0 };
+
+	s->conf = load_conf(s, &problems);
+	if (s->conf == NULL) {
+		problems_print(&problems, stderr);
+		exit(1);
+	}
+	start_log(s, program);
+	report_problems(&problems);
+	problems_free(&problems);
+}
+
+static void
+enter(struct service *s, const struct process_row *row)
+{
+	struct arena *arena = arena_new(65536);
+	struct buf empty;
+	struct priv_names names;
+
+	buf_init(&empty, 4096);
+	buf_str(&empty, conf_get(s->conf, "queue_directory"));
+	buf_puts(&empty, "/empty");
+	names.queue = arena_cstr(arena, conf_get(s->conf, "mail_owner"));
+	names.net = arena_cstr(arena, conf_get(s->conf, "postern_net_user"));
+	names.auth = arena_cstr(arena, conf_get(s->conf,
+	    "postern_auth_user"));
+	names.empty_dir = buf_cstr(&empty);
+	if (row->owner == OWNER_TARGET && !s->args.has_uid)
+		die("%s: no -u: whose agent is this?", row->program);
+	priv_enter(row, &names, s->args.uid, s->args.gid, s->args.user);
+	buf_free(&empty);
+	arena_free(&arena);
+}
+
+static void
+flush_log(void *ctx)
+{
+	(void)ctx;
+	log_flush();
+}
+
+static void
+look_for_end(void *ctx)
+{
+	struct service *s = ctx;
+	int64_t now = clock_steady_ms();
+
+	if (peers_talks(s) > 0)
+		s->busy_ms = now;
+	if (now - s->busy_ms >= QUIET_MS &&
+	    (s->pool == NULL || pool_busy(s->pool) == 0)) {
+		service_exit(s);
+		return;
+	}
+	timer_set(s->quiet, QUIET_LOOK_MS);
+}
+
+static void
+drain(struct service *s)
+{
+	if (s->drain_ms != 0)
+		return;
+	s->drain_ms = clock_steady_ms();
+	s->busy_ms = s->drain_ms;
+	if (s->def->on_drain != NULL) {
+		s->def->on_drain(s->def->ctx);
+		return;
+	}
+	s->quiet = timer_new(s->loop, look_for_end, s);
+	timer_set(s->quiet, QUIET_LOOK_MS);
+}
+
+static void
+on_term(void *ctx, int signo)
+{
+	(void)signo;
+	drain(ctx);
+}
+
+int
+service_main(const struct service_def *def, int argc, char **argv)
+{
+	const struct process_row *row = process_row(def->role);
+	struct service *s = mem_new(sizeof(*s));
+	const char *why;
+
+	s->def = def;
+	if (!service_args_parse(&s->args, argc, argv, &why)) {
+		fprintf(stderr, "%s: %s\n", row->program, why);
+		return (1);
+	}
+	check_channel(row->program);
+	(void)fd_cloexec(SERVICE_CHANNEL_FD, true);
+	(void)fd_nonblock(SERVICE_CHANNEL_FD);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	list_init(&s->peers);
+	list_init(&s->waits);
+	first_conf(s, row->program);
+	if (def->open != NULL)
+		def->open(def->ctx, s);
+	s->loop = loop_new();
+	loop_before_sleep(s->loop, flush_log, NULL);
+	loop_on_signal(s->loop, SIGTERM, on_term, s);
+	log_flush();
+	enter(s, row);
+	s->busy_ms = clock_steady_ms();
+	s->master = channel_new(s->loop, SERVICE_CHANNEL_FD, def->role,
+	    ROLE_MASTER, 1, &master_ops, s);
+	if (def->start != NULL)
+		def->start(def->ctx, s);
+	channel_send(s->master, MSG_ready, &(struct msg_ready){ 0 });
+	loop_run(s->loop);
+	channel_flush_all();
+	log_flush();
+	return (0);
+}
+
+static void
+reload(struct service *s)
+{
+	struct problems problems = { 0 };
+	struct conf *conf;
+
+	if (s->def->on_reload == NULL)
+		return;
+	conf = load_conf(s, &problems);
+	report_problems(&problems);
+	problems_free(&problems);
+	if (conf == NULL) {
+		log_warn("configuration has errors: the one before stays");
+		return;
+	}
+	conf_free(&s->conf_before);
+	s->conf_before = s->conf;
+	s->conf = conf;
+	service_log_open(conf, process_row(s->def->role)->program, false);
+	s->def->on_reload(s->def->ctx, conf);
+}
+
+static void
+answer_ping(struct service *s, const struct msg_ping *m)
+{
+	size_t talks = peers_talks(s);
+	int64_t now = clock_steady_ms();
+	struct msg_pong pong = { .number = m->number, .talks = talks };
+
+	if (talks > 0)
+		s->busy_ms = now;
+	pong.idle_ms = (uint64_t)(now - s->busy_ms);
+	channel_send(s->master, MSG_pong, &pong);
+}
+
+static void
+take_listener(struct service *s, const struct msg_listen *m)
+{
+	if (m->socket < 0)
+		return;
+	if (s->def->on_listen == NULL || s->drain_ms != 0) {
+		int fd = m->socket;
+
+		fd_close(&fd);
+		return;
+	}
+	s->def->on_listen(s->def->ctx, m->name, m->socket);
+}
+
+static void
+take_log_file(const struct msg_log_file *m)
+{
+	int old = SERVICE_LOG_FD;
+
+	log_flush();
+	if (m->file < 0) {
+		log_to_fd(-1);
+		return;
+	}
+	/* The log stays on its own number, so that nothing leaks. */
+	if (dup3(m->file, old, O_CLOEXEC) == old) {
+		close(m->file);
+		log_to_fd(old);
+	} else
+		log_to_fd(m->file);
+}
+
+static void
+master_solo(void *ctx, struct channel *channel, enum msg id, const void *m)
+{
+	struct service *s = ctx;
+
+	/* Only what master sends to all; the rest is the daemon's. */
+	if (id == MSG_peer)
+		peers_add(s, m);
+	else if (id == MSG_peer_drain) {
+		const struct msg_peer_drain *d = m;
+
+		peers_retire(s, (enum role)d->role, d->instance);
+	} else if (id == MSG_ping)
+		answer_ping(s, m);
+	else if (id == MSG_listen)
+		take_listener(s, m);
+	else if (id == MSG_log_file)
+		take_log_file(m);
+	else if (id == MSG_reload)
+		reload(s);
+	else if (id == MSG_drain)
+		drain(s);
+	else if (id == MSG_begin) {
+		if (!s->begun && s->def->begin != NULL)
+			s->def->begin(s->def->ctx);
+		s->begun = true;
+	} else if (s->def->on_solo != NULL)
+		s->def->on_solo(s->def->ctx, channel, id, m);
+}
+
+static void
+master_talk(void *ctx, struct channel *channel, struct talk *talk,
+    enum msg id)
+{
+	(void)ctx;
+	(void)channel;
+	(void)id;
+	talk_close(&talk);
+}
+
+/*
+ * Master died, or closed on us. Open work is safe on disk and belongs to the
+ * next generation: two must never act at once, so this one ends here.
+ */
+static void
+master_gone(void *ctx, struct channel *channel)
+{
+	(void)ctx;
+	(void)channel;
+	log_flush();
+	_exit(0);
+}
+
+struct loop *
+service_loop(struct service *s)
+{
+	return (s->loop);
+}
+
+struct conf *
+service_conf(struct service *s)
+{
+	return (s->conf);
+}
+
+const char *
+service_name(struct service *s)
+{
+	return (s->args.name);
+}
+
+char **
+service_args(struct service *s, int *argc)
+{
+	*argc = s->args.nrest;
+	return (s->args.rest);
+}
+
+struct pool *
+service_pool(struct service *s)
+{
+	if (s->pool == NULL)
+		s->pool = pool_new(s->loop, SYNC_THREADS);
+	return (s->pool);
+}
+
+void
+service_exit(struct service *s)
+{
+	loop_stop(s->loop);
+}
+
+void
+service_tell_master(struct service *s, enum msg id, const void *msg)
+{
+	channel_send(s->master, id, msg);
+}
