@@ -20,15 +20,22 @@ enum {				/* how a table may be used */
 
 struct table;
 /*
- * spec is "type:name". Relative names are relative to the configuration
- * directory. NULL with *why (static or arena memory) where it can't be
- * opened; table_open_lazy never fails: each get says RETRY instead.
+ * spec is "type:name", "proxy:" before it is passed over. Relative names are
+ * relative to conf_dir (NULL: the working directory). NULL with *why where it
+ * can't be opened; table_open_lazy never fails: each get says RETRY instead,
+ * and *why tells at once.
  */
 struct table	*table_open(struct str spec, const char *conf_dir,
 		    unsigned flags, struct buf *why);
+struct table	*table_open_lazy(struct str spec, const char *conf_dir,
+		    unsigned flags, struct buf *why);
 void		 table_free(struct table **);
+/* *value is replaced. */
 enum found	 table_get(struct table *, struct str key, struct buf *value)
 		    MUST_USE;
+/* Every entry in the table's order; NONE: this type can't list them. */
+typedef bool	 table_each_fn(void *ctx, struct str key, struct str value);
+enum found	 table_each(struct table *, table_each_fn *, void *ctx) MUST_USE;
 const char	*table_spec(const struct table *);
 /* Why the last get of this table said RETRY. */
 const char	*table_error(const struct table *);
@@ -51,7 +58,10 @@ const char	*tables_error(const struct tables *);
  * tables, each with ! before it (postconf(5) mydestination, mynetworks).
  */
 struct match_list;
-enum { MATCH_PARENT = 1 << 0 };	/* example.com matches its subdomains */
+enum {
+	MATCH_PARENT = 1 << 0,	/* example.com matches its subdomains */
+	MATCH_WHOLE  = 1 << 1,	/* whole names alone: mydestination, virtual_* */
+};
 struct match_list *match_list_open(struct str list, const char *conf_dir,
 		    unsigned flags, struct buf *why);
 void		 match_list_free(struct match_list **);
@@ -68,7 +78,11 @@ enum found	 match_list_addr(struct match_list *, struct str name,
  */
 enum {
 	FIND_FULL = 1 << 0, FIND_NOEXT = 1 << 1, FIND_LOCAL = 1 << 2,
-	FIND_LOCAL_NOEXT = 1 << 3, FIND_DOMAIN = 1 << 4,
+	FIND_LOCAL_NOEXT = 1 << 3, FIND_DOMAIN = 1 << 4, /* @domain */
+	FIND_NAME = 1 << 5,	/* domain, then */
+	FIND_PARENTS = 1 << 6,	/* parent.tld or, */
+	FIND_DOT_PARENTS = 1 << 7, /* .parent.tld: transport(5) */
+	FIND_LOCAL_AT = 1 << 8,	/* user@ for any domain: access(5) */
 	FIND_DEFAULT = FIND_FULL | FIND_NOEXT | FIND_LOCAL |
 	    FIND_LOCAL_NOEXT | FIND_DOMAIN,
 };
@@ -90,6 +104,16 @@ enum found	 tables_find_access_addr(struct tables *, struct str addr,
 		    struct buf *key, struct buf *value) MUST_USE;
 
 /*
+ * The next logical line of a table's source (postmap(1): comments, empty
+ * lines, continuations). *line is its number, *rest what is left.
+ */
+bool		 table_line(struct str *rest, int *next_line, int *line,
+		    struct buf *out);
+/* Its key and value; what is wrong with it, or NULL: static text. */
+const char	*table_line_split(struct str line, struct str *key,
+		    struct str *value);
+
+/*
  * Building an indexed table: written beside, synced, renamed. postmap and
  * postalias use it; keys and values as they shall stand.
  */
@@ -97,6 +121,11 @@ struct table_maker;
 struct table_maker *table_make(struct str spec, mode_t mode, struct buf *why);
 bool		 table_put(struct table_maker *, struct str key,
 		    struct str value, bool *was_there, struct buf *why);
+/* Puts one in place of another; takes one out. */
+bool		 table_replace(struct table_maker *, struct str key,
+		    struct str value, struct buf *why);
+bool		 table_remove(struct table_maker *, struct str key,
+		    bool *was_there, struct buf *why);
 bool		 table_finish(struct table_maker **, struct buf *why);
 void		 table_abandon(struct table_maker **);
 #endif
