@@ -45,6 +45,8 @@ struct queue {			/* directories, opened before privileges go */
 	unsigned depth;		/* hash_queue_depth */
 	bool	 long_ids;	/* enable_long_queue_ids */
 	unsigned writer;	/* distinguishes writers of one moment, 0..7 */
+	bool	 dir_sync;	/* this file system wants fsync of directories */
+	int64_t	 last_us;	/* of the newest id */
 };
 /* hash_names: "deferred, defer". 0 or errno; *bad names the directory. */
 int	 queue_open(struct queue *, const char *spool, struct str hash_names,
@@ -63,6 +65,12 @@ int	 queue_move(const struct queue *, const char *id, enum queue_dir from,
 	    enum queue_dir to) MUST_USE;
 int	 queue_remove(const struct queue *, enum queue_dir, const char *id)
 	    MUST_USE;
+/*
+ * Removes what queue_read called torn, if it still is so under its lock: a
+ * writer may just have begun. QUEUE_OK: it is gone; else nothing was done.
+ */
+enum queue_result queue_remove_torn(const struct queue *, enum queue_dir,
+	    const char *id) MUST_USE;
 /* Where is it? Q__MAX: nowhere. */
 enum queue_dir queue_find(const struct queue *, const char *id);
 /* fn returns false to stop. Names that are no queue ids are passed by. */
@@ -109,8 +117,10 @@ enum {
 struct str queue_attr(const struct queue_message *, const char *name);
 
 /*
- * Reads head, envelope and journal; strings live in the arena. A torn tail
- * of the journal is left out. content: also checks the CRC of the content.
+ * Reads head, envelope and journal; strings live in the arena, whose limit
+ * must allow for some 8 times the envelope. A torn tail of the journal is
+ * left out, and cut off where fd may write (qmgr alone opens so). content:
+ * also checks the CRC of the content. LOCKED: a writer holds it.
  */
 enum queue_result queue_read(int fd, struct arena *, bool content,
 	    struct queue_message *) MUST_USE;
@@ -150,6 +160,9 @@ struct queue_event {
 };
 #define QUEUE_WHOLE	SIZE_MAX
 #define JOURNAL_WARNED	64	/* delay warning sent */
-/* One write of all frames at the end of the file. 0 or errno. */
+/*
+ * One write of all frames at the end of the file, which changes its mtime.
+ * 0 or errno: then nothing of it is left in the file. No O_APPEND on fd.
+ */
 int	 queue_journal(int fd, const struct queue_event *, size_t n) MUST_USE;
 #endif
