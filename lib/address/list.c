@@ -109,7 +109,7 @@ read_literal(struct str *in, struct element *e)
 
 	put_word(e, '[');
 	while (inner_byte(in, ']', &c, &escaped)) {
-		if (c == '@' || c == '[')
+		if (escaped || c == '@' || c == '[')
 			e->addr.bad = true;
 		if (c != ' ')
 			put_word(e, c);
@@ -222,6 +222,22 @@ read_element(struct str *in, struct element *e)
 	}
 }
 
+/* What may stand behind '@': no DNS rules here, it may be a local name. */
+static bool
+is_domain(struct str s)
+{
+	bool dot = true;
+
+	if (s.n > 2 && s.p[0] == '[')
+		return str_chr(s, ']') == s.n - 1;
+	for (size_t i = 0; i < s.n; i++) {
+		if (byte_is_special(s.p[i]) || (dot && s.p[i] == '.'))
+			return false;
+		dot = s.p[i] == '.';
+	}
+	return !dot;
+}
+
 static bool
 element_address(struct element *e, struct str *addr)
 {
@@ -240,8 +256,8 @@ element_address(struct element *e, struct str *addr)
 		return false;
 	if (d->hidden_at && e->ats == 0)
 		return false;
-	if (e->quoted_in_domain || (e->ats == 1 &&
-	    str_chr(str_from(*addr, at), ' ') < d->n - at))
+	if (e->quoted_in_domain ||
+	    (e->ats == 1 && !is_domain(str_from(*addr, at + 1))))
 		return false;
 	return utf8_valid(*addr);
 }

@@ -119,7 +119,10 @@ skip_route(struct str *in)
 		if (!take(in, '@') || !read_domain(in, true, &domain))
 			return false;
 	} while (take(in, ','));
-	return take(in, ':');
+	if (!take(in, ':'))
+		return false;
+	take_blanks(in);
+	return true;
 }
 
 static bool
@@ -129,7 +132,6 @@ read_mailbox(struct str *in, struct draft *d)
 
 	if (in->n > 0 && in->p[0] == '@' && !skip_route(in))
 		return false;
-	take_blanks(in);
 	if (!read_local(in, d))
 		return false;
 	if (!take(in, '@'))
@@ -166,13 +168,14 @@ address_read_path(struct str *in, bool strict, bool utf8, struct arena *a,
 	angle = take(&rest, '<');
 	if (!angle && strict)
 		return PATH_SYNTAX;
-	if (angle)
+	if (angle && !strict)
 		take_blanks(&rest);
 	if (!(angle && rest.n > 0 && rest.p[0] == '>') &&
 	    !read_mailbox(&rest, &d))
 		return d.full ? PATH_TOO_LONG : PATH_SYNTAX;
 	if (angle) {
-		take_blanks(&rest);
+		if (!strict)
+			take_blanks(&rest);
 		if (!take(&rest, '>') && (strict || rest.n > 0))
 			return PATH_SYNTAX;
 	}
