@@ -109,7 +109,7 @@ read_literal(struct str *in, struct element *e)
 
 	put_word(e, '[');
 	while (inner_byte(in, ']', &c, &escaped)) {
-		if (escaped || c == '@' || c == '[')
+		if (escaped || c == '@' || c == '[' || c == '\\')
 			e->addr.bad = true;
 		if (c != ' ')
 			put_word(e, c);
