@@ -54,8 +54,15 @@ void		 conf_override(struct conf *, struct str name, struct str value);
 /* Raw text as set, or NULL where it is not set (in no file). */
 const char	*conf_raw(const struct conf *, struct str name);
 const char	*conf_where(const struct conf *, struct str name, int *line);
-/* Expanded value, of the file or the default; "" for an unknown name. */
+/*
+ * Expanded value, of the file or the default; "" for an unknown name. The
+ * first call for mynetworks looks at the machine's interfaces and the first
+ * for myorigin = /path reads that file: ask before privileges go.
+ */
 struct str	 conf_get(struct conf *, const char *name);
+/* The same as a number (COUNT, SIZE, TIME in seconds) or a yes. */
+int64_t		 conf_number(struct conf *, const char *name);
+bool		 conf_bool(struct conf *, const char *name);
 struct str	 conf_expand(struct conf *, struct str text,
 		    struct problems *);
 /* Fills a daemon's struct from its rows. Bad values are problems. */
@@ -64,8 +71,14 @@ void		 conf_fill(struct conf *, const struct param *, size_t n,
 /* transport_suffix of a per-transport family: <name>_destination_... */
 int64_t		 conf_family(struct conf *, struct str transport,
 		    const char *suffix, struct problems *);
+/* The same, unparsed: for values such as "1/sqrt(concurrency)". */
+struct str	 conf_family_text(struct conf *, struct str transport,
+		    const char *suffix);
 /* Names nobody knows, near misses, unsupported ones: check's first half. */
 void		 conf_check_names(struct conf *, struct problems *);
+/* Names of main.cf and overrides, in order of name; unset ends the walk. */
+bool		 conf_each(const struct conf *, size_t *pos, struct str *name,
+		    struct str *raw);
 
 /* Numbers and times as main.cf writes them ("5m", default unit given). */
 bool		 conf_parse_time(struct str, char default_unit, int64_t *s);
@@ -94,12 +107,21 @@ struct master_cf { struct master_entry *v; size_t n; };
 bool		 master_cf_load(struct conf *, struct master_cf *,
 		    struct problems *);
 
-/* Every known parameter, in order of name: for postconf and manuals. */
-enum param_status { PARAM_WORKS, PARAM_HARMLESS, PARAM_LATER, PARAM_REFUSED };
+/*
+ * Every known parameter, in the order of the tables: for postconf, manuals.
+ * HARMLESS: has no effect here and needs none. LATER: not supported yet, a
+ * warning. REFUSED: not supported yet, and to ignore it would weaken
+ * security or lose mail. OLD: works through its successor, which text names.
+ */
+enum param_status {
+	PARAM_WORKS, PARAM_HARMLESS, PARAM_LATER, PARAM_REFUSED, PARAM_OLD
+};
 struct param_known {
 	const char	 *name, *preset, *text;
 	enum param_type	  type;
 	enum param_status status;
+	size_t		  n;		/* length of name */
+	const char	 *least, *most;
 };
 const struct param_known *param_find(struct str name);
 const struct param_known *param_all(size_t *n);
