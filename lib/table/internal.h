@@ -1,0 +1,75 @@
+/*
+ * table/internal - what a table type is made of.
+ *
+ * A type is a row of types.def and a file with its struct table_ops. table.c
+ * does what all share: prefixes, folding, watching the file, opening again.
+ */
+#ifndef TABLE_INTERNAL_H
+#define TABLE_INTERNAL_H
+#include <sys/stat.h>
+#include <time.h>
+
+#include "table/table.h"
+
+enum { WHOLE_KEYS = 1 << 0, HAS_FILE = 1 << 1, CAN_MAKE = 1 << 2 };
+
+struct table_ops {
+	const char	*suffix;	/* of the file's name, ".lmdb" */
+	/* False: *why says what is wrong and what to do. */
+	bool		(*open)(struct table *, struct buf *why);
+	void		(*close)(struct table *);
+	/* value is empty at first. RETRY: t->error tells. */
+	enum found	(*get)(struct table *, struct str key,
+			    struct buf *value);
+	/* NULL: entries can't be listed. */
+	enum found	(*each)(struct table *, table_each_fn *, void *ctx);
+};
+
+struct table_type {
+	const char		*name;
+	const struct table_ops	*ops;
+	unsigned		 traits;
+};
+
+/* A file that may be replaced at any time. */
+struct table_file {
+	int		 dir;		/* O_PATH, kept; -1: use path */
+	char		*path;		/* whole, for people */
+	const char	*base;		/* its last part */
+	dev_t		 dev;
+	ino_t		 ino;
+	off_t		 size;
+	struct timespec	 changed;
+	int64_t		 next_look_ms;
+};
+
+struct table {
+	const struct table_type	*type;
+	char			*spec;	/* as configured */
+	struct str		 name;	/* in spec, behind "type:" */
+	unsigned		 flags;
+	bool			 is_open;
+	struct table_file	 file;
+	void			*state;	/* of the type */
+	struct buf		 error;
+	struct buf		 folded;
+};
+
+extern const struct table_ops environ_ops, fail_ops, inline_ops, lmdb_ops,
+    static_ops, texthash_ops, unix_ops;
+
+const struct table_type *table_type_find(struct str name);
+/* "type:name" of spec, proxy: taken off; false where there is no type. */
+bool	 table_spec_split(struct str spec, struct str *type, struct str *name);
+/* Opens the file for reading; -1 with *why. Notes what it is. */
+int	 table_file_open(struct table *, struct buf *why);
+/* tables_get, but pattern tables are left out: for parts of a key. */
+enum found tables_get_part(struct tables *, struct str key,
+	    struct buf *value) MUST_USE;
+/* Does the B-tree in these bytes hold together? lmdb_check.c */
+bool	 lmdb_check(const uint8_t *map, size_t size, struct buf *why);
+
+/* ASCII to lower case; other bytes stay. */
+void	 fold_key(struct str key, struct buf *out);
+bool	 utf8_valid(struct str);
+#endif

@@ -1,0 +1,72 @@
+/*
+ * source - the text from which tables are made: postmap(1) INPUT FILE FORMAT.
+ *
+ *   table  = *(logical-line)
+ *   logical-line = text *(newline whitespace text)
+ *   entry  = key whitespace value
+ *   key    = *(quoted / escaped / non-space)
+ *
+ * Empty lines and lines that begin with # are passed over, also between a
+ * line and its continuation. RFC: none; the rules are Postfix's readlline().
+ */
+#include "table/internal.h"
+
+static bool	is_space(char c);
+
+bool
+table_line(struct str *rest, int *next_line, int *line, struct buf *out)
+{
+	buf_clear(out);
+	while (rest->n > 0) {
+		size_t end = str_chr(*rest, '\n');
+		struct str text = str_first(*rest, end);
+		struct str trimmed = str_trim(text);
+
+		if (trimmed.n > 0 && trimmed.p[0] != '#') {
+			if (out->n > 0 && !is_space(text.p[0]))
+				return true;
+			if (out->n == 0)
+				*line = *next_line;
+			buf_str(out, text);
+		}
+		*rest = str_from(*rest, end + 1);
+		++*next_line;
+	}
+	return out->n > 0;
+}
+
+const char *
+table_line_split(struct str line, struct str *key, struct str *value)
+{
+	bool quoted = false;
+	size_t i = 0;
+
+	*key = *value = str_first(line, 0);
+	if (memchr(line.p, '\0', line.n) != NULL)
+		return "null byte in text";
+	if (line.n > 0 && is_space(line.p[0]))
+		return "logical line must not start with whitespace";
+	for (; i < line.n; i++) {
+		if (line.p[i] == '\\')
+			i++;
+		else if (line.p[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && is_space(line.p[i]))
+			break;
+	}
+	if (i > line.n)
+		i = line.n;
+	*key = str_first(line, i);
+	*value = str_trim(str_from(line, i));
+	if (quoted)	/* key ends where the line does */
+		return "unbalanced '\"'";
+	if (key->n == 0 || value->n == 0)
+		return "expected format: key whitespace value";
+	return NULL;
+}
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
