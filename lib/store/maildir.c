@@ -1,0 +1,357 @@
+/*
+ * maildir - delivery into new/ of a Maildir (cr.yp.to/proto/maildir.html).
+ *
+ * Keeps tmp/ and new/ of recently used Maildirs open, so that a delivery
+ * walks no path: open, fstat, read, write, fsync, close, rename, and one
+ * fsync of new/ that all deliveries share which were renamed before it
+ * began. Once a second it is checked that the path still leads there.
+ *
+ * Names: seconds.VdevIinoMmicroseconds.host,S=bytes,W=bytes with CRLF.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "store/internal.h"
+
+#define CHECK_MS	1000
+#define TRIES_MAX	2	/* of opening a Maildir that vanished */
+#define KEY_MAX		32768
+
+struct maildir {
+	struct list	  link;		/* in store.recent while it is known */
+	struct store	 *store;
+	struct buf	  key;
+	char		 *full;		/* path */
+	bool		  known;	/* in store.maildirs */
+	bool		  opening, syncing;
+	int		  tmp, new;
+	unsigned	  refs;		/* deliveries */
+	int64_t		  checked_ms;
+	struct list	  for_open;	/* deliveries */
+	struct list	  for_sync;	/* renamed; the next fsync is theirs */
+	struct list	  in_sync;	/* the running fsync is theirs */
+};
+
+static void
+maildir_free(struct maildir *m)
+{
+	fd_close(&m->tmp);
+	fd_close(&m->new);
+	buf_free(&m->key);
+	mem_free(m->full);
+	mem_free(m);
+}
+
+/* No more found by its path; lives until its deliveries end. */
+static void
+forget(struct maildir *m)
+{
+	if (!m->known)
+		return;
+	m->known = false;
+	map_set(m->store->maildirs, buf_view(&m->key), NULL);
+	list_remove(&m->link);
+	if (m->refs == 0)
+		maildir_free(m);
+}
+
+static void
+unref(struct store_delivery *d)
+{
+	struct maildir *m = d->maildir;
+
+	d->maildir = NULL;
+	if (--m->refs == 0 && !m->known)
+		maildir_free(m);
+}
+
+void
+maildirs_free(struct store *s)
+{
+	list_each(l, &s->recent)
+		forget(container_of(l, struct maildir, link));
+}
+
+static void
+forget_oldest(struct store *s)
+{
+	list_each(l, &s->recent) {
+		struct maildir *m = container_of(l, struct maildir, link);
+
+		if (m->refs == 0) {
+			forget(m);
+			return;
+		}
+	}
+}
+
+static struct maildir *
+maildir_find(struct store_delivery *d)
+{
+	struct store *s = d->store;
+	struct maildir *m;
+	struct buf key;
+
+	buf_init(&key, KEY_MAX * 2);
+	store_key(&d->job, &key);
+	m = map_get(s->maildirs, buf_view(&key));
+	if (m != NULL) {
+		buf_free(&key);
+		list_remove(&m->link);
+		list_append(&s->recent, &m->link);
+		return m;
+	}
+	if (map_count(s->maildirs) >= s->conf.maildirs_max)
+		forget_oldest(s);
+	m = mem_new(sizeof(*m));
+	m->store = s;
+	m->key = key;
+	m->full = mem_strdup(d->full);
+	m->tmp = m->new = -1;
+	list_init(&m->for_open);
+	list_init(&m->for_sync);
+	list_init(&m->in_sync);
+	m->known = true;
+	map_set(s->maildirs, buf_view(&m->key), m);
+	list_append(&s->recent, &m->link);
+	return m;
+}
+
+/* Does full/new still lead to the directory that is open? In the pool. */
+static int
+check_same(const char *full, int new_fd)
+{
+	struct stat open_st, path_st;
+	char *path = mem_grow(NULL, strlen(full) + sizeof("/new"), 1);
+	int err = 0;
+
+	memcpy(path, full, strlen(full));
+	memcpy(path + strlen(full), "/new", sizeof("/new"));
+	if (stat(path, &path_st) < 0)
+		err = errno;
+	else if (fstat(new_fd, &open_st) < 0)
+		err = errno;
+	else if (open_st.st_dev != path_st.st_dev ||
+	    open_st.st_ino != path_st.st_ino)
+		err = ENOENT;
+	mem_free(path);
+	return err;
+}
+
+/* Never over an existing file; 0 or errno. */
+static int
+move(int from_dir, const char *from, int to_dir, const char *to)
+{
+	if (renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return errno;
+	/* A file system that cannot: link and unlink. */
+	if (linkat(from_dir, from, to_dir, to, 0) < 0)
+		return errno;
+	(void)unlinkat(from_dir, from, 0);	/* else tmp/ is swept later */
+	return 0;
+}
+
+static int
+write_tmp(struct store_delivery *d, int fd)
+{
+	struct copy c = { .job = &d->job, .to = fd };
+	int64_t now = clock_wall_us();
+	struct stat st;
+	int err;
+
+	if (fstat(fd, &st) < 0)
+		return store_fail(d, errno, "error writing message: %m");
+	err = copy_message(&c);
+	d->full_box = c.over;
+	if (err == 0 && fsync(fd) < 0)
+		err = errno;
+	if (err != 0)
+		return store_fail(d, err, c.reading ?
+		    "error reading message: %m" :
+		    "error writing message: %m");
+	snprintf(d->name, sizeof(d->name),
+	    "%lld.V%lxI%lxM%lld.%s,S=%llu,W=%llu",
+	    (long long)(now / 1000000), (unsigned long)st.st_dev,
+	    (unsigned long)st.st_ino, (long long)(now % 1000000),
+	    d->store->host, (unsigned long long)c.written,
+	    (unsigned long long)(c.written + c.lines));
+	return 0;
+}
+
+/* Pool: tmp/, all bytes, on disk, then into new/. */
+static int
+write_message(void *ctx)
+{
+	struct store_delivery *d = ctx;
+	struct maildir *m = d->maildir;
+	int fd = -1, err = 0;
+
+	snprintf(d->tmp, sizeof(d->tmp), "%lld.P%ldQ%u.%s",
+	    (long long)clock_wall_s(), (long)getpid(), d->number,
+	    d->store->host);
+	if (d->check)
+		err = check_same(m->full, m->new);
+	if (err == 0 && (fd = openat(m->tmp, d->tmp, O_WRONLY | O_CREAT |
+	    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
+		err = errno;
+	d->again = err == ENOENT;
+	if (err != 0)
+		return store_fail(d, err, "create maildir file %stmp/%s: %m",
+		    m->full, d->tmp);
+	err = write_tmp(d, fd);
+	if (close(fd) < 0 && err == 0 && errno != EINTR)
+		err = store_fail(d, errno, "error writing message: %m");
+	if (err == 0 && (err = move(m->tmp, d->tmp, m->new, d->name)) != 0) {
+		d->again = err == ENOENT;
+		store_fail(d, err, "create maildir file %snew/%s: %m",
+		    m->full, d->name);
+	}
+	if (err != 0)
+		(void)unlinkat(m->tmp, d->tmp, 0);
+	return err;
+}
+
+static int
+sync_new(void *ctx)
+{
+	struct maildir *m = ctx;
+
+	return fsync(m->new) < 0 ? errno : 0;
+}
+
+static void	sync_begin(struct maildir *);
+
+static void
+sync_done(void *ctx, int err)
+{
+	struct maildir *m = ctx;
+
+	m->refs++;		/* it must live to the end of this function */
+	list_each(l, &m->in_sync) {
+		struct store_delivery *d =
+		    container_of(l, struct store_delivery, link);
+
+		list_remove(&d->link);
+		if (err != 0) {
+			/* Will come again: do not leave two. */
+			store_fail(d, err, "error writing message: %m");
+			(void)unlinkat(m->new, d->name, 0);
+		}
+		unref(d);
+		store_finish(d, err);
+	}
+	m->syncing = false;
+	if (!list_empty(&m->for_sync))
+		sync_begin(m);
+	if (--m->refs == 0 && !m->known)
+		maildir_free(m);
+}
+
+static void
+sync_begin(struct maildir *m)
+{
+	list_each(l, &m->for_sync) {
+		list_remove(l);
+		list_append(&m->in_sync, l);
+	}
+	m->syncing = true;
+	pool_run(m->store->conf.pool, sync_new, sync_done, m);
+}
+
+static void
+write_done(void *ctx, int err)
+{
+	struct store_delivery *d = ctx;
+	struct maildir *m = d->maildir;
+
+	if (err == 0) {
+		list_append(&m->for_sync, &d->link);
+		if (!m->syncing)
+			sync_begin(m);
+		return;
+	}
+	if (d->again) {		/* the Maildir was moved away or removed */
+		forget(m);
+		unref(d);
+		if (++d->tries < TRIES_MAX) {
+			maildir_deliver(d);
+			return;
+		}
+	} else
+		unref(d);
+	if (err == EACCES)
+		log_at(LL_WARN, d->job.queue_id, "maildir access problem for "
+		    "UID/GID=%lu/%lu: " STRF ": perhaps you need to create "
+		    "the maildirs in advance", (unsigned long)geteuid(),
+		    (unsigned long)getegid(), STRV(d->job.path));
+	store_finish(d, err);
+}
+
+static void
+write_begin(struct store_delivery *d)
+{
+	struct maildir *m = d->maildir;
+	int64_t now = clock_steady_ms();
+
+	d->check = now - m->checked_ms >= CHECK_MS;
+	if (d->check)
+		m->checked_ms = now;
+	pool_run(d->store->conf.pool, write_message, write_done, d);
+}
+
+static int
+open_work(void *ctx)
+{
+	struct maildir *m = ctx;
+
+	return maildir_open(m->full, &m->tmp, &m->new);
+}
+
+static void
+open_done(void *ctx, int err)
+{
+	struct maildir *m = ctx;
+
+	m->opening = false;
+	m->checked_ms = clock_steady_ms();
+	m->refs++;
+	if (err != 0)
+		forget(m);
+	list_each(l, &m->for_open) {
+		struct store_delivery *d =
+		    container_of(l, struct store_delivery, link);
+
+		list_remove(&d->link);
+		if (err == 0) {
+			write_begin(d);
+			continue;
+		}
+		unref(d);
+		store_fail(d, err, "create maildir %s: %m", m->full);
+		store_finish(d, err);
+	}
+	if (--m->refs == 0 && !m->known)
+		maildir_free(m);
+}
+
+void
+maildir_deliver(struct store_delivery *d)
+{
+	struct maildir *m = maildir_find(d);
+
+	d->maildir = m;
+	m->refs++;
+	if (m->new >= 0 && !m->opening) {
+		write_begin(d);
+		return;
+	}
+	list_append(&m->for_open, &d->link);
+	if (!m->opening) {
+		m->opening = true;
+		pool_run(d->store->conf.pool, open_work, open_done, m);
+	}
+}
