@@ -15,7 +15,11 @@ struct loop	*loop_new(void);
 void		 loop_run(struct loop *);	/* until loop_stop */
 void		 loop_stop(struct loop *);
 void		 loop_free(struct loop **);
-/* fn runs after each round of events, before the loop sleeps. */
+/*
+ * fn runs after each round of events, before the loop sleeps; log_flush()
+ * comes after all of them. Processes with a loop ignore SIGPIPE: a child
+ * that runs foreign commands sets it back.
+ */
 void		 loop_before_sleep(struct loop *, void (*fn)(void *), void *);
 void		 loop_on_signal(struct loop *, int signo,
 		    void (*fn)(void *ctx, int signo), void *ctx);
@@ -47,11 +51,16 @@ void		 watch_free(struct watch **);	/* fd stays open */
 struct stream;
 struct stream_ops {
 	size_t	(*on_input)(void *ctx, struct str in);
-	/* Peer closed its side: left-over bytes were shown first. */
+	/* Peer closed its side: left-over bytes were shown first. Once. */
 	void	(*on_eof)(void *ctx);
+	/* EMSGSIZE: STREAM_INPUT_MAX bytes wait and on_input took none. */
 	void	(*on_error)(void *ctx, int err);
 	void	(*on_timeout)(void *ctx);
-	void	(*on_drained)(void *ctx);	/* all output is written */
+	/*
+	 * All output is written, after some had to wait for the socket:
+	 * stream_unsent() was above 0 after an uncorked write or an uncork.
+	 */
+	void	(*on_drained)(void *ctx);
 };
 struct stream	*stream_new(struct loop *, int fd, const struct stream_ops *,
 		    void *ctx);			/* owns fd; ops stay */
@@ -59,7 +68,11 @@ void		 stream_pause(struct stream *, bool);
 /* Queues what the socket does not take. Nothing after an error. */
 void		 stream_write(struct stream *, struct str);
 size_t		 stream_unsent(const struct stream *);
-/* Bytes received and not yet taken: what a client sent too early. */
+/*
+ * Bytes received and not yet taken: what a client sent too early. Empty
+ * within on_input, which sees them all; stream_drop_input() there drops all
+ * that was shown, whatever on_input returns.
+ */
 struct str	 stream_leftover(const struct stream *);
 void		 stream_drop_input(struct stream *);
 /* on_timeout once after ms without a re-arm; 0 disarms. */
@@ -70,7 +83,7 @@ int		 stream_fd(const struct stream *);
 /* Closes now; output that was not written is gone. No more callbacks. */
 void		 stream_free(struct stream **);
 
-/* listener: accepts one connection per wake-up; rests 100 ms on EMFILE. */
+/* listener: a few connections per wake-up; rests 100 ms on EMFILE. */
 struct listener;
 struct listener	*listener_new(struct loop *, int fd,
 		    void (*on_accept)(void *ctx, int fd,

@@ -1,0 +1,238 @@
+/*
+ * pool - threads for work that may block on the disk, out of sight.
+ *
+ * One mutex guards two lists: jobs to do and jobs done. A thread is made when
+ * a job finds none idle, up to the limit, and stays. Results come back
+ * through one eventfd, written only when the list of done jobs was empty: a
+ * batch costs the loop one wake-up. Threads take no signals.
+ */
+#include <sys/eventfd.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+#include "event/internal.h"
+#include "sys/sys.h"
+
+#define THREADS_MAX	64
+#define THREAD_STACK	((size_t)256 * 1024)
+
+struct job {
+	struct list	 link;
+	int		(*work)(void *ctx);
+	void		(*done)(void *ctx, int result);
+	void		*ctx;
+	int		 result;
+};
+
+struct pool {
+	pthread_mutex_t	 mutex;
+	pthread_cond_t	 wake;
+	struct list	 todo, finished;	/* struct job */
+	unsigned	 idle;		/* threads that wait */
+	size_t		 waiting;	/* jobs in todo */
+	bool		 stop;
+	/* From here on the loop's thread alone. */
+	unsigned	 limit, nthreads;
+	pthread_t	 threads[THREADS_MAX];
+	size_t		 busy;
+	int		 fd;
+	struct watch	*watch;
+	bool		 told;
+};
+
+/* All errors of these calls are bugs. */
+static void
+must(int err, const char *what)
+{
+	if (err != 0)
+		die("pool: %s: %s", what, strerror(err));
+}
+
+static void
+finish(struct pool *p, struct job *job)
+{
+	const uint64_t one = 1;
+	bool first = list_empty(&p->finished);
+
+	list_append(&p->finished, &job->link);
+	/* Full is impossible: it is written once between two reads. */
+	if (first && write(p->fd, &one, sizeof(one)) != sizeof(one))
+		die("pool: eventfd: %s", strerror(errno));
+}
+
+static void *
+thread_main(void *ctx)
+{
+	struct pool *p = ctx;
+
+	must(pthread_mutex_lock(&p->mutex), "lock");
+	for (;;) {
+		struct job *job;
+
+		while (list_empty(&p->todo) && !p->stop) {
+			p->idle++;
+			must(pthread_cond_wait(&p->wake, &p->mutex), "wait");
+			p->idle--;
+		}
+		if (list_empty(&p->todo))
+			break;
+		job = container_of(p->todo.next, struct job, link);
+		list_remove(&job->link);
+		p->waiting--;
+		must(pthread_mutex_unlock(&p->mutex), "unlock");
+		job->result = job->work(job->ctx);
+		must(pthread_mutex_lock(&p->mutex), "lock");
+		finish(p, job);
+	}
+	must(pthread_mutex_unlock(&p->mutex), "unlock");
+	return NULL;
+}
+
+/* False where the system gives no more threads. */
+static bool
+add_thread(struct pool *p)
+{
+	pthread_attr_t attr;
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	must(pthread_attr_init(&attr), "attributes");
+	must(pthread_attr_setstacksize(&attr, THREAD_STACK), "stack size");
+	must(pthread_sigmask(SIG_SETMASK, &all, &before), "signals");
+	err = pthread_create(&p->threads[p->nthreads], &attr, thread_main, p);
+	must(pthread_sigmask(SIG_SETMASK, &before, NULL), "signals");
+	must(pthread_attr_destroy(&attr), "attributes");
+	if (err == 0) {
+		p->nthreads++;
+		return true;
+	}
+	if (!p->told)
+		log_warn("pool: %u threads, no more: %s", p->nthreads,
+		    strerror(err));
+	p->told = true;
+	return false;
+}
+
+static void
+run_done(struct pool *p)
+{
+	struct list all;
+
+	list_init(&all);
+	must(pthread_mutex_lock(&p->mutex), "lock");
+	while (!list_empty(&p->finished)) {
+		struct list *l = p->finished.next;
+
+		list_remove(l);
+		list_append(&all, l);
+	}
+	must(pthread_mutex_unlock(&p->mutex), "unlock");
+	while (!list_empty(&all)) {
+		struct job *job = container_of(all.next, struct job, link);
+
+		list_remove(&job->link);
+		p->busy--;
+		job->done(job->ctx, job->result);
+		mem_free(job);
+	}
+}
+
+static void
+on_eventfd(void *ctx, unsigned what)
+{
+	struct pool *p = ctx;
+	uint64_t count;
+
+	(void)what;
+	/* Before the list is taken: what comes after writes again. */
+	if (read(p->fd, &count, sizeof(count)) != sizeof(count) &&
+	    errno != EAGAIN && errno != EINTR)
+		die("pool: eventfd: %s", strerror(errno));
+	run_done(p);
+}
+
+struct pool *
+pool_new(struct loop *loop, unsigned threads)
+{
+	struct pool *p = mem_new(sizeof(*p));
+
+	assert(threads > 0);
+	p->limit = threads < THREADS_MAX ? threads : THREADS_MAX;
+	list_init(&p->todo);
+	list_init(&p->finished);
+	must(pthread_mutex_init(&p->mutex, NULL), "mutex");
+	must(pthread_cond_init(&p->wake, NULL), "condition");
+	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->fd == -1)
+		die("pool: eventfd: %s", strerror(errno));
+	p->watch = watch_new(loop, p->fd, on_eventfd, p);
+	watch_want(p->watch, WATCH_READ);
+	return p;
+}
+
+/* No thread at all: late is better than never. */
+static void
+run_here(struct pool *p)
+{
+	while (!list_empty(&p->todo)) {
+		struct job *job = container_of(p->todo.next, struct job, link);
+
+		list_remove(&job->link);
+		p->waiting--;
+		job->result = job->work(job->ctx);
+		finish(p, job);
+	}
+}
+
+void
+pool_run(struct pool *p, int (*work)(void *ctx),
+    void (*done)(void *ctx, int result), void *ctx)
+{
+	struct job *job = mem_new(sizeof(*job));
+	bool crowded;
+
+	job->work = work;
+	job->done = done;
+	job->ctx = ctx;
+	p->busy++;
+	must(pthread_mutex_lock(&p->mutex), "lock");
+	list_append(&p->todo, &job->link);
+	p->waiting++;
+	crowded = p->waiting > p->idle;
+	if (p->idle > 0)
+		must(pthread_cond_signal(&p->wake), "signal");
+	must(pthread_mutex_unlock(&p->mutex), "unlock");
+	if (crowded && p->nthreads < p->limit && !add_thread(p) &&
+	    p->nthreads == 0)
+		run_here(p);
+}
+
+size_t
+pool_busy(const struct pool *p)
+{
+	return p->busy;
+}
+
+void
+pool_free(struct pool **pool)
+{
+	struct pool *p = *pool;
+
+	if (p == NULL)
+		return;
+	*pool = NULL;
+	must(pthread_mutex_lock(&p->mutex), "lock");
+	p->stop = true;
+	must(pthread_cond_broadcast(&p->wake), "broadcast");
+	must(pthread_mutex_unlock(&p->mutex), "unlock");
+	for (unsigned i = 0; i < p->nthreads; i++)
+		must(pthread_join(p->threads[i], NULL), "join");
+	run_done(p);
+	watch_free(&p->watch);
+	fd_close(&p->fd);
+	must(pthread_cond_destroy(&p->wake), "condition");
+	must(pthread_mutex_destroy(&p->mutex), "mutex");
+	mem_free(p);
+}

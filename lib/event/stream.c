@@ -1,0 +1,415 @@
+/*
+ * stream - a connected socket or pipe with as little around it as can be.
+ *
+ * Idle, it is this struct alone: input is read into the loop's one buffer and
+ * only what the owner leaves is kept (left); output is kept only where the
+ * socket did not take it (out). Callbacks may free the stream: each of our
+ * own entries holds it (busy) until it has returned.
+ */
+#include <sys/socket.h>
+#include <errno.h>
+#include <unistd.h>
+#include "event/internal.h"
+#include "sys/sys.h"
+
+/* Nobody may keep more waiting than this: a bug or a flood, not a client. */
+#define OUTPUT_MAX	((size_t)1 << 26)
+
+struct stream {
+	struct loop	*loop;
+	const struct stream_ops *ops;
+	void		*ctx;
+	struct event	 readable, writable, timeout;
+	int64_t		 deadline_ms;	/* steady clock; 0: none */
+	int64_t		 armed_ms;	/* when timeout fires; 0: it rests */
+	struct buf	 left;		/* received, not taken */
+	struct buf	 out;		/* from out_at on: not sent */
+	size_t		 out_at;
+	int		 fd;
+	int		 err;		/* told, or to be told */
+	unsigned	 busy;		/* callbacks that run on us */
+	bool		 is_socket, dead, paused, corked, eof;
+	bool		 reading, writing;	/* events that are added */
+	bool		 showing, drop, show_again, waited;
+};
+
+static void	on_readable(evutil_socket_t, short, void *);
+static void	on_writable(evutil_socket_t, short, void *);
+static void	on_deadline(evutil_socket_t, short, void *);
+
+static void
+hold(struct stream *s)
+{
+	s->busy++;
+}
+
+/* False: it was freed meanwhile, and is gone now. */
+static bool
+release(struct stream *s)
+{
+	s->busy--;
+	if (s->dead && s->busy == 0) {
+		mem_free(s);
+		return false;
+	}
+	return !s->dead;
+}
+
+static void
+want_read(struct stream *s)
+{
+	bool on = !s->paused && !s->eof && s->err == 0;
+
+	if (on != s->reading)
+		event_want(&s->readable, on);
+	s->reading = on;
+}
+
+static void
+want_write(struct stream *s)
+{
+	bool on = s->out.n > s->out_at && !s->corked && s->err == 0;
+
+	if (on != s->writing)
+		event_want(&s->writable, on);
+	s->writing = on;
+}
+
+struct stream *
+stream_new(struct loop *loop, int fd, const struct stream_ops *ops, void *ctx)
+{
+	struct stream *s = mem_new(sizeof(*s));
+	int type;
+	socklen_t n = sizeof(type);
+	int err = fd_nonblock(fd);
+
+	if (err != 0)
+		die("stream: descriptor %d: %s", fd, strerror(err));
+	s->loop = loop;
+	s->ops = ops;
+	s->ctx = ctx;
+	s->fd = fd;
+	s->is_socket = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0;
+	buf_init(&s->left, STREAM_INPUT_MAX);
+	buf_init(&s->out, OUTPUT_MAX);
+	event_place(loop, &s->readable, fd, EV_READ | EV_PERSIST, on_readable,
+	    s);
+	event_place(loop, &s->writable, fd, EV_WRITE | EV_PERSIST,
+	    on_writable, s);
+	event_place(loop, &s->timeout, -1, 0, on_deadline, s);
+	want_read(s);
+	return s;
+}
+
+void
+stream_free(struct stream **stream)
+{
+	struct stream *s = *stream;
+
+	if (s == NULL)
+		return;
+	*stream = NULL;
+	event_del(&s->readable);
+	event_del(&s->writable);
+	event_del(&s->timeout);
+	buf_free(&s->left);
+	buf_free(&s->out);
+	fd_close(&s->fd);
+	s->dead = true;
+	if (s->busy == 0)
+		mem_free(s);
+}
+
+/* From the loop alone, as the last thing. */
+static void
+fail(struct stream *s, int err)
+{
+	if (s->err == 0)
+		s->err = err;
+	want_read(s);
+	want_write(s);
+	buf_free(&s->out);
+	s->out_at = 0;
+	hold(s);
+	if (s->ops->on_error != NULL)
+		s->ops->on_error(s->ctx, s->err);
+	(void)release(s);
+}
+
+/*
+ * Shows in, which stands in left or in the loop's buffer, and keeps in left
+ * what was not taken. False where the stream is gone.
+ */
+static bool
+show(struct stream *s, struct str in)
+{
+	bool from_left = in.p == s->left.p;
+	size_t taken;
+
+	s->showing = true;
+	s->drop = false;
+	hold(s);
+	taken = s->ops->on_input(s->ctx, in);
+	if (!release(s))
+		return false;
+	s->showing = false;
+	assert(taken <= in.n);
+	if (s->drop)
+		taken = in.n;
+	if (from_left)
+		buf_drop(&s->left, taken);
+	else
+		buf_str(&s->left, str_from(in, taken));
+	if (s->left.n == 0)
+		buf_free(&s->left);
+	return true;
+}
+
+/* Reads behind what was left, so that the owner sees it in one piece. */
+static void
+receive(struct stream *s)
+{
+	char *input = s->loop->input;
+	size_t kept = s->left.n;
+	ssize_t got;
+
+	if (kept > 0)
+		memcpy(input, s->left.p, kept);
+	got = read(s->fd, input + kept, STREAM_INPUT_MAX - kept);
+	if (got < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			fail(s, errno);
+		return;
+	}
+	if (got == 0) {
+		s->eof = true;
+		want_read(s);
+		hold(s);
+		if (s->ops->on_eof != NULL)
+			s->ops->on_eof(s->ctx);
+		(void)release(s);
+		return;
+	}
+	buf_clear(&s->left);
+	if (show(s, (struct str){ input, kept + (size_t)got }) &&
+	    s->left.n == STREAM_INPUT_MAX && !s->paused)
+		fail(s, EMSGSIZE);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+	struct stream *s = ctx;
+
+	(void)fd;
+	(void)what;
+	if (s->paused || s->err != 0)
+		return;
+	if (s->show_again) {
+		s->show_again = false;
+		if (s->left.n > 0)
+			(void)show(s, buf_view(&s->left));
+		return;
+	}
+	if (!s->eof)
+		receive(s);
+}
+
+/* Told from the loop: a writer does not expect to be freed by its write. */
+static void
+fail_later(struct stream *s, int err)
+{
+	s->err = err;
+	want_read(s);
+	want_write(s);
+	event_active(&s->writable, EV_WRITE, 0);
+}
+
+/* Bytes that the socket took now. */
+static size_t
+send_now(struct stream *s, struct str bytes)
+{
+	for (;;) {
+		ssize_t done = s->is_socket ?
+		    send(s->fd, bytes.p, bytes.n, MSG_NOSIGNAL) :
+		    write(s->fd, bytes.p, bytes.n);
+
+		if (done >= 0)
+			return (size_t)done;
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			fail_later(s, errno);
+		return 0;
+	}
+}
+
+static void
+flush_output(struct stream *s)
+{
+	if (s->out.n > s->out_at)
+		s->out_at += send_now(s, str_from(buf_view(&s->out),
+		    s->out_at));
+	if (s->out.n == s->out_at) {
+		buf_free(&s->out);
+		s->out_at = 0;
+	}
+	want_write(s);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *ctx)
+{
+	struct stream *s = ctx;
+
+	(void)fd;
+	(void)what;
+	if (s->err == 0)
+		flush_output(s);
+	if (s->err != 0) {
+		event_del(&s->writable);
+		fail(s, s->err);
+		return;
+	}
+	if (s->out.n > 0 || !s->waited)
+		return;
+	s->waited = false;
+	hold(s);
+	if (s->ops->on_drained != NULL)
+		s->ops->on_drained(s->ctx);
+	(void)release(s);
+}
+
+void
+stream_write(struct stream *s, struct str bytes)
+{
+	if (s->err != 0 || s->dead || bytes.n == 0)
+		return;
+	if (!s->corked && s->out.n == 0) {
+		bytes = str_from(bytes, send_now(s, bytes));
+		if (bytes.n == 0 || s->err != 0)
+			return;
+	}
+	if (s->out_at > 0 && s->out_at >= s->out.n / 2) {
+		buf_drop(&s->out, s->out_at);
+		s->out_at = 0;
+	}
+	buf_str(&s->out, bytes);
+	if (s->out.full) {
+		fail_later(s, ENOBUFS);
+		return;
+	}
+	if (!s->corked)
+		s->waited = true;
+	want_write(s);
+}
+
+void
+stream_cork(struct stream *s, bool on)
+{
+	if (s->dead || s->corked == on)
+		return;
+	s->corked = on;
+	if (on || s->err != 0)
+		return;
+	flush_output(s);
+	if (s->out.n > 0)
+		s->waited = true;
+}
+
+size_t
+stream_unsent(const struct stream *s)
+{
+	return s->out.n - s->out_at;
+}
+
+void
+stream_pause(struct stream *s, bool on)
+{
+	if (s->dead)
+		return;
+	s->paused = on;
+	want_read(s);
+	if (!on && s->err == 0 && (s->left.n > 0 || s->showing)) {
+		s->show_again = true;
+		event_active(&s->readable, EV_READ, 0);
+	}
+}
+
+struct str
+stream_leftover(const struct stream *s)
+{
+	return s->showing ? STR("") : buf_view(&s->left);
+}
+
+void
+stream_drop_input(struct stream *s)
+{
+	s->drop = true;
+	if (!s->showing)
+		buf_free(&s->left);
+}
+
+int
+stream_fd(const struct stream *s)
+{
+	return s->fd;
+}
+
+/*
+ * Sessions set their timeout at every command and hardly ever meet it: the
+ * event stays armed for an earlier time and is moved when that comes.
+ */
+static void
+arm_timeout(struct stream *s, int64_t now_ms)
+{
+	int64_t after = s->deadline_ms - now_ms;
+	struct timeval tv;
+
+	if (after < 0)
+		after = 0;
+	s->armed_ms = now_ms + after;
+	tv.tv_sec = (time_t)(after / 1000);
+	tv.tv_usec = (suseconds_t)(after % 1000 * 1000);
+	if (event_add(&s->timeout, &tv) != 0)
+		die("libevent: timeout refused");
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *ctx)
+{
+	struct stream *s = ctx;
+	int64_t now = clock_steady_ms();
+
+	(void)fd;
+	(void)what;
+	s->armed_ms = 0;
+	if (s->deadline_ms == 0)
+		return;
+	if (now < s->deadline_ms) {
+		arm_timeout(s, now);
+		return;
+	}
+	s->deadline_ms = 0;
+	hold(s);
+	if (s->ops->on_timeout != NULL)
+		s->ops->on_timeout(s->ctx);
+	(void)release(s);
+}
+
+void
+stream_timeout(struct stream *s, int64_t after_ms)
+{
+	int64_t now;
+
+	if (s->dead)
+		return;
+	if (after_ms <= 0) {
+		s->deadline_ms = 0;
+		return;
+	}
+	now = clock_steady_ms();
+	s->deadline_ms = now + after_ms;
+	if (s->armed_ms == 0 || s->armed_ms > s->deadline_ms)
+		arm_timeout(s, now);
+}
