@@ -45,5 +45,8 @@ const char	*family_fallback(struct str suffix);
 /* Walks the table; i starts at 0; false at the end. */
 bool		 family_next(size_t *i, const char **suffix,
 		    const char **fallback);
+/* m->v and what it holds live as long as the conf. */
+void		 master_cf_parse(struct conf *, const char *file, struct str,
+		    struct master_cf *, struct problems *);
 size_t		 edit_distance(struct str, struct str, size_t most);
 #endif
