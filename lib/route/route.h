@@ -21,6 +21,8 @@ struct router;
 /* Opens the tables that main.cf names. Problems tell of what fails. */
 struct router	*router_new(struct conf *, struct problems *);
 void		 router_free(struct router **);
+/* Delimiter, myorigin and own domains, for tables_find_address. */
+const struct find_conf *router_find_conf(const struct router *);
 
 struct route {
 	enum address_class cls;
@@ -40,9 +42,11 @@ enum found	 router_resolve(struct router *, struct arena *,
  * Is the recipient (sender) listed in the table of its class? FOUND also
  * where that class has no table. *table names it for the reply:
  * "local recipient table", "virtual alias table", "virtual mailbox table",
- * "relay recipient table".
+ * "relay recipient table". NONE with an empty *table: the route's transport
+ * is error or retry, and its nexthop has the text ("5.1.6 User has moved").
  */
+struct listing { struct str table, why; };
 enum found	 router_listed(struct router *, struct arena *,
-		    struct str address, const struct route *, bool sender,
-		    struct str *table, struct str *why) MUST_USE;
+		    const struct route *, bool sender, struct listing *)
+		    MUST_USE;
 #endif
