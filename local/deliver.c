@@ -1,0 +1,285 @@
+/*
+ * deliver - requests of qmgr: recipients come in, results and log lines go
+ * out. The log line is Postfix's log_adhoc(), byte for byte.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include "address/address.h"
+#include "dsn/dsn.h"
+#include "local/deliver.h"
+
+#define RCPTS_MAX	10000	/* of one request */
+#define TEXT_MAX	2000	/* bytes of a result's text */
+#define LINE_MAX_BYTES	8192
+
+static void	on_message(void *, struct talk *, enum msg, const void *);
+static void	on_gone(void *, struct talk *, const char *);
+
+static const struct talk_ops delivery_ops = { on_message, on_gone };
+
+/* Before its deliver message a talk has no delivery; the front is its ctx. */
+static void	first_message(void *, struct talk *, enum msg, const void *);
+static void	first_gone(void *, struct talk *, const char *);
+
+static const struct talk_ops first_ops = { first_message, first_gone };
+
+static void
+delivery_end(struct delivery *d)
+{
+	struct front *f = d->front;
+
+	if (f->end != NULL)
+		f->end(f->ctx, d);
+	if (d->talk != NULL)
+		talk_send(d->talk, MSG_deliver_done,
+		    &(struct msg_deliver_done){ 0 });
+	fd_close(&d->msg.queue_file);
+	arena_free(&d->arena);
+	mem_free(d);
+}
+
+static void
+delivery_new(struct front *f, struct talk *talk, const struct msg_deliver *m)
+{
+	struct delivery *d = mem_new(sizeof(*d));
+
+	d->front = f;
+	d->talk = talk;
+	d->arena = arena_new(SIZE_MAX / 2);	/* packets bound it */
+	d->msg = *m;
+	d->msg.queue_id = arena_str(d->arena, m->queue_id);
+	d->msg.sender = arena_str(d->arena, m->sender);
+	d->msg.nexthop = arena_str(d->arena, m->nexthop);
+	d->start_us = clock_wall_us();
+	d->open = (size_t)m->rcpt_count;
+	talk_set(talk, &delivery_ops, d);
+}
+
+static void
+first_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
+{
+	const struct msg_deliver *m = msg;
+
+	if (id != MSG_deliver || m->rcpt_count == 0 ||
+	    m->rcpt_count > RCPTS_MAX) {
+		int fd = id == MSG_deliver ? m->queue_file : -1;
+
+		log_warn("bad delivery request from the queue manager");
+		fd_close(&fd);
+		talk_close(&talk);
+		return;
+	}
+	delivery_new(ctx, talk, m);
+}
+
+static void
+first_gone(void *ctx, struct talk *talk, const char *why)
+{
+	(void)ctx;
+	(void)talk;
+	(void)why;
+}
+
+void
+deliver_on_talk(struct front *f, struct talk *talk, enum msg id)
+{
+	(void)id;
+	talk_set(talk, &first_ops, f);
+}
+
+static void
+on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
+{
+	struct delivery *d = ctx;
+	const struct msg_deliver_rcpt *m = msg;
+	struct recipient *r;
+
+	(void)talk;
+	if (id != MSG_deliver_rcpt || d->have >= d->msg.rcpt_count) {
+		log_at(LL_WARN, d->msg.queue_id,
+		    "unexpected message from the queue manager");
+		return;
+	}
+	r = arena_alloc(d->arena, sizeof(*r));
+	r->delivery = d;
+	r->index = m->index;
+	r->address = arena_str(d->arena, m->address);
+	r->original = arena_str(d->arena, m->original);
+	d->have++;
+	d->front->begin(d->front->ctx, r);
+}
+
+/* qmgr died: what was begun is brought to its end and logged. */
+static void
+on_gone(void *ctx, struct talk *talk, const char *why)
+{
+	struct delivery *d = ctx;
+
+	(void)talk;
+	(void)why;
+	d->talk = NULL;
+	d->open -= (size_t)d->msg.rcpt_count - d->have;
+	d->msg.rcpt_count = d->have;
+	if (d->open == 0)
+		delivery_end(d);
+}
+
+static const char *
+status_word(enum delivery_status status, bool verify)
+{
+	switch (status) {
+	case SENT:
+	case EXPANDED:
+		return verify ? "deliverable" : "sent";
+	case DEFERRED:
+		return verify ? "undeliverable" : "deferred";
+	case BOUNCED:
+		return verify ? "undeliverable" : "bounced";
+	}
+	return "deferred";
+}
+
+static void
+log_result(const struct recipient *r, enum delivery_status status,
+    const char *dsn, struct str text)
+{
+	const struct delivery *d = r->delivery;
+	bool verify = (d->msg.flags & DELIVER_VERIFY) != 0;
+	struct buf line;
+
+	buf_init(&line, LINE_MAX_BYTES);
+	buf_puts(&line, "to=<");
+	address_quote_822(r->address, &line);
+	if (r->original.n > 0 && !str_eq_nocase(r->original, r->address)) {
+		buf_puts(&line, ">, orig_to=<");
+		address_quote_822(r->original, &line);
+	}
+	buf_printf(&line, ">, relay=%s, ", d->front->relay);
+	dsn_print_delays(&line, (int64_t)d->msg.arrival_us,
+	    (int64_t)d->msg.active_us, d->start_us, 0, clock_wall_us());
+	buf_printf(&line, ", dsn=%s, status=%s (" STRF ")", dsn,
+	    status_word(status, verify), STRV(text));
+	log_mail(d->msg.queue_id, "%s", buf_cstr(&line));
+	buf_free(&line);
+}
+
+void
+deliver_result(struct recipient *r, enum delivery_status status,
+    const char *dsn, struct str text)
+{
+	struct delivery *d = r->delivery;
+	struct msg_rcpt_result m = { .index = r->index, .status = status,
+		.dsn = str_of(dsn), .text = str_first(text, TEXT_MAX) };
+
+	log_result(r, status, dsn, m.text);
+	if (d->talk != NULL)
+		talk_send(d->talk, MSG_rcpt_result, &m);
+	if (--d->open == 0)
+		delivery_end(d);
+}
+
+void
+deliver_printf(struct recipient *r, enum delivery_status status,
+    const char *dsn, const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	deliver_result(r, status, dsn, str_of(text));
+}
+
+struct str
+deliver_x_original(const struct recipient *r)
+{
+	if (!r->delivery->front->original)
+		return STR("");
+	return r->original.n > 0 ? r->original : r->address;
+}
+
+struct msg_store *
+deliver_job(const struct recipient *r, struct str path, struct str base)
+{
+	const struct msg_deliver *m = &r->delivery->msg;
+	struct msg_store *job = arena_alloc(r->delivery->arena, sizeof(*job));
+
+	job->queue_id = m->queue_id;
+	job->kind = path.n > 0 && path.p[path.n - 1] == '/' ?
+	    STORE_MAILDIR : STORE_MBOX;
+	job->path = path;
+	job->base = base;
+	job->sender = m->sender;
+	job->original = deliver_x_original(r);
+	job->header_off = m->header_off;
+	job->header_len = m->header_len;
+	job->body_off = m->body_off;
+	job->body_len = m->body_len;
+	job->queue_file = m->queue_file;
+	return job;
+}
+
+struct str
+deliver_folded(const struct recipient *r, struct str s)
+{
+	char *p = arena_cstr(r->delivery->arena, s);
+
+	for (size_t i = 0; i < s.n; i++)
+		if (p[i] >= 'A' && p[i] <= 'Z')
+			p[i] = (char)(p[i] - 'A' + 'a');
+	return (struct str){ p, s.n };
+}
+
+void
+deliver_split(struct str nexthop, const char *preset, struct str *dsn,
+    struct str *text)
+{
+	struct str s = str_trim(nexthop);
+	size_t n = dsn_status_length(s);
+
+	/* As dsn_split() and dsn_valid(): any class is taken as written. */
+	*dsn = n > 0 ? str_first(s, n) : str_of(preset);
+	*text = n > 0 ? str_trim(str_from(s, n)) : s;
+}
+
+uint64_t
+deliver_locks(struct str words, const char *parameter)
+{
+	static const struct { struct str word; uint64_t bit; } known[] = {
+		{ STR("fcntl"), LOCK_FCNTL },
+		{ STR("dotlock"), LOCK_DOTLOCK },
+		{ STR("flock"), LOCK_FLOCK },
+	};
+	uint64_t bits = 0;
+	struct str word;
+
+	while (str_token(&words, ", \t\r\n", &word)) {
+		size_t i = 0;
+
+		while (i < nitems(known) && !str_eq(word, known[i].word))
+			i++;
+		if (i < nitems(known))
+			bits |= known[i].bit;
+		else
+			log_warn("unknown %s value \"" STRF "\"; known are "
+			    "fcntl, dotlock, flock", parameter, STRV(word));
+	}
+	return bits;
+}
+
+bool
+deliver_limit_valid(struct service *sv, int64_t limit, const char *parameter)
+{
+	int64_t message = conf_number(service_conf(sv), "message_size_limit");
+
+	if (limit == 0 || (message > 0 && limit >= message))
+		return true;
+	if (message == 0)
+		log_warn("configuration error: %s is limited but "
+		    "message_size_limit is unlimited", parameter);
+	else
+		log_warn("configuration error: %s is smaller than "
+		    "message_size_limit", parameter);
+	return false;
+}

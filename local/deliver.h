@@ -1,0 +1,73 @@
+/*
+ * deliver - what local, virtual, error and discard have in common: a
+ * delivery request of qmgr, its recipients, their results and log lines.
+ *
+ * deliver.c  requests and results            (start here)
+ * agents.c   stores sent to the agents of users
+ * main_virtual.c, main_error.c, main_discard.c  one program each
+ * main.c     local: starts; expand.c decides, alias.c and user.c look up
+ * main_agent.c  the agent: lib/store behind a channel
+ */
+#ifndef LOCAL_DELIVER_H
+#define LOCAL_DELIVER_H
+#include "service/service.h"
+
+struct delivery;
+struct recipient;
+struct front {				/* one of a program */
+	struct service *service;
+	const char     *relay;		/* as the log has it */
+	/* A recipient has come: end it with deliver_result, now or later. */
+	void	(*begin)(void *ctx, struct recipient *);
+	/* The request ends: free what delivery->own holds. May be NULL. */
+	void	(*end)(void *ctx, struct delivery *);
+	void	       *ctx;
+	bool		original;	/* enable_original_recipient */
+};
+
+struct delivery {			/* one request */
+	struct front	 *front;
+	struct talk	 *talk;		/* NULL: qmgr is gone */
+	struct arena	 *arena;
+	struct msg_deliver msg;		/* strings in the arena */
+	int64_t		  start_us;
+	size_t		  have;		/* recipients that came */
+	size_t		  open;		/* without a result, come or not */
+	void		 *own;		/* the program's */
+};
+
+struct recipient {
+	struct delivery	*delivery;
+	uint64_t	 index;
+	struct str	 address;
+	struct str	 original;	/* as given; "" where it is the same */
+	void		*own;		/* the program's */
+};
+
+/* service_def.on_talk of all of them. */
+void	 deliver_on_talk(struct front *, struct talk *, enum msg);
+/* Logs and reports; the recipient, and with the last one its request, end. */
+void	 deliver_result(struct recipient *, enum delivery_status,
+	    const char *dsn, struct str text);
+/* The same for literals and answers that are put together. */
+void	 deliver_printf(struct recipient *, enum delivery_status,
+	    const char *dsn, const char *fmt, ...) PRINTF(4, 5);
+/* X-Original-To of a mailbox, or "" where that is switched off. */
+struct str deliver_x_original(const struct recipient *);
+/* A store of its message below base; the path's last byte says the kind. */
+struct msg_store *deliver_job(const struct recipient *, struct str path,
+	    struct str base);
+/* ASCII letters in lower case; in the delivery's arena. */
+struct str deliver_folded(const struct recipient *, struct str);
+/*
+ * "5.1.1 text" parted; without a status of the class that preset has, dsn
+ * is the preset (dsn_split of Postfix).
+ */
+void	 deliver_split(struct str nexthop, const char *preset, struct str *dsn,
+	    struct str *text);
+/* "fcntl, dotlock" as LOCK_ bits; unknown words are named in a warning. */
+uint64_t deliver_locks(struct str words, const char *parameter);
+/* Is the limit at least message_size_limit? Else warns and says false. */
+bool	 deliver_limit_valid(struct service *, int64_t limit,
+	    const char *parameter);
+#endif
