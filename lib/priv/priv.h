@@ -42,6 +42,13 @@ struct priv_names {		/* who the owners are */
 void	 priv_enter(const struct process_row *, const struct priv_names *,
 	    uid_t uid, gid_t gid, const char *user);
 bool	 priv_is_root(void);
+/*
+ * For commands (postsuper, postqueue): root becomes mail_owner for good and
+ * unfiltered; anybody else stays who he is. Dies where it can't.
+ */
+void	 priv_become_owner(const char *user);
+/* Started set-uid or set-gid: the environment and -c are a stranger's. */
+bool	 priv_is_borrowed(void);
 /* Test builds: what a filter would do to a syscall, by name. */
 bool	 priv_filter_allows(enum priv_filter, const char *syscall_name);
 #endif
