@@ -1,0 +1,350 @@
+/*
+ * deliver - talks with delivery processes, one for each portion.
+ *
+ * A process that dies in a talk leaves recipients without a result: they are
+ * tried again at once, a few times, then put off; never bounced, since it
+ * may be the process that is bad. A transport without a process waits a
+ * moment for one to be started. qmgr runs it.
+ */
+#include <errno.h>
+#include "qmgr/qmgr.h"
+
+#define CRASHES_MAX	2	/* at most NOTE_CRASHES */
+#define START_MS	5000	/* for a transport's process to come back */
+#define SUSPENDED	"delivery temporarily suspended: "
+
+struct delivery {
+	struct message	*m;
+	struct portion	 p;
+	size_t		 next;	/* whose result is likely next */
+};
+
+static void	on_message(void *, struct talk *, enum msg, const void *);
+static void	on_gone(void *, struct talk *, const char *);
+
+static const struct talk_ops ops = { on_message, on_gone };
+
+static struct str
+attr(const struct message *m, const char *name)
+{
+	return queue_attr(&m->msg, name);
+}
+
+static unsigned
+flags_of(const struct message *m)
+{
+	static const struct { unsigned in, out; } same[] = {
+		{ QMF_VERIFY, DELIVER_VERIFY }, { QMF_TRACE, DELIVER_TRACE },
+		{ QMF_SMTPUTF8, DELIVER_SMTPUTF8 },
+		{ QMF_BOUNCE, DELIVER_BOUNCE },
+		{ QMF_HAS_DOTS, DELIVER_HAS_DOTS },
+	};
+	unsigned flags = 0;
+
+	for (size_t i = 0; i < nitems(same); i++)
+		if (m->msg.flags & same[i].in)
+			flags |= same[i].out;
+	return flags;
+}
+
+static void
+send_request(struct delivery *d, struct talk *talk, int fd)
+{
+	struct message *m = d->m;
+	const struct queue_message *q = &m->msg;
+	struct msg_deliver req = {
+		.queue_id = str_of(q->id), .sender = q->sender,
+		.nexthop = str_of(d->p.job->dest->nexthop),
+		.dsn_envid = q->dsn_envid, .dsn_ret = q->dsn_ret,
+		.flags = flags_of(m), .arrival_us = (uint64_t)q->arrival_us,
+		.active_us = (uint64_t)m->active_us, .size = q->size,
+		.header_off = q->header_off, .header_len = q->header_len,
+		.body_off = q->body_off, .body_len = q->body_len,
+		.rcpt_count = d->p.n, .client_name = attr(m, "client_name"),
+		.client_addr = attr(m, "client_addr"),
+		.helo = attr(m, "helo"), .protocol = attr(m, "protocol"),
+		.sasl_method = attr(m, "sasl_method"),
+		.sasl_user = attr(m, "sasl_user"),
+		.encoding = attr(m, "encoding"), .queue_file = fd,
+	};
+
+	talk_send(talk, MSG_deliver, &req);
+	for (size_t i = 0; i < d->p.n; i++) {
+		uint32_t index = portion_rcpt(&d->p, i);
+		const struct queue_rcpt *r = &q->rcpts[index];
+
+		talk_send(talk, MSG_deliver_rcpt, &(struct msg_deliver_rcpt){
+		    .index = index, .address = r->address,
+		    .original = r->original, .dsn_orcpt = r->dsn_orcpt,
+		    .dsn_notify = r->dsn_notify });
+	}
+}
+
+/* A portion that will not be delivered now. */
+static void
+put_off(struct portion *p, struct str dsn, struct str why)
+{
+	struct message *m = p->job->owner;
+
+	for (size_t i = 0; i < p->n; i++) {
+		uint32_t index = portion_rcpt(p, i);
+
+		if (m->note[index] & NOTE_DELIVERY)
+			result_defer(m, index, dsn, why);
+	}
+	schedule_done(p, OUTCOME_NONE, 0, STR(""), STR(""));
+	message_check_done(m);
+}
+
+/* The file was removed behind our back: there is nothing to deliver. */
+static void
+drop(struct portion *p)
+{
+	struct message *m = p->job->owner;
+
+	for (size_t i = 0; i < p->n; i++) {
+		m->note[portion_rcpt(p, i)] &= (uint8_t)~NOTE_DELIVERY;
+		m->note[portion_rcpt(p, i)] |= NOTE_DONE;
+	}
+	m->pending -= p->n;
+	schedule_done(p, OUTCOME_NONE, 0, STR(""), STR(""));
+	message_check_done(m);
+}
+
+void
+deliver_give_up(struct qmgr *q, struct transport *t)
+{
+	struct portion p;
+
+	(void)q;
+	while (schedule_take_transport(t, &p))
+		put_off(&p, str_of(t->dsn), str_of(t->why));
+}
+
+static void
+give_up_transport(struct mail_transport *mt, struct str dsn, struct str why)
+{
+	transport_kill(mt->t, clock_steady_ms(),
+	    mt->q->conf.transport_retry_time * 1000, dsn, why);
+	deliver_give_up(mt->q, mt->t);
+}
+
+static void
+waited(void *ctx, struct channel *ch)
+{
+	struct mail_transport *mt = ctx;
+
+	mt->wait = NULL;
+	if (ch == NULL) {
+		log_warn("transport %s: no process to deliver",
+		    mt->t->name);
+		give_up_transport(mt, STR("4.3.0"),
+		    STR("mail transport unavailable"));
+	}
+	transport_hold(mt->t, false);
+	qmgr_pump(mt->q);
+}
+
+static void
+hold(struct mail_transport *mt)
+{
+	transport_hold(mt->t, true);
+	if (mt->wait != NULL)
+		return;
+	mt->wait = service_wait_peer(mt->q->service, mt->role,
+	    str_of(mt->t->name), START_MS, waited, mt);
+}
+
+static void
+deliver(struct qmgr *q, struct portion *p)
+{
+	struct mail_transport *mt = p->job->dest->transport->user;
+	struct message *m = p->job->owner;
+	struct channel *ch = service_peer(q->service, mt->role,
+	    str_of(mt->t->name));
+	struct delivery *d;
+	struct talk *talk;
+	int fd;
+
+	if (ch == NULL) {
+		schedule_untake(p);
+		hold(mt);
+		return;
+	}
+	if (channel_unsent(ch) > IPC_UNSENT_HIGH) {
+		schedule_untake(p);
+		transport_hold(mt->t, true);	/* until on_drained */
+		return;
+	}
+	fd = message_open_ro(m);
+	if (fd < 0 && m->gone) {
+		drop(p);
+		return;
+	}
+	if (fd < 0) {
+		log_warn("%s: open: %s", m->msg.id, strerror(errno));
+		put_off(p, STR("4.3.0"), STR("queue file access error"));
+		return;
+	}
+	d = mem_new(sizeof(*d));
+	d->m = m;
+	d->p = *p;
+	m->deliveries++;
+	talk = talk_open(ch, &ops, d);
+	talk_deadline(talk, q->silence_ms);
+	send_request(d, talk, fd);
+}
+
+void
+deliver_all(struct qmgr *q)
+{
+	struct portion p;
+
+	while (!q->draining && schedule_next(q->schedule, &p))
+		deliver(q, &p);
+}
+
+void
+deliver_resume(struct qmgr *q, enum role role, struct str service)
+{
+	struct transport *t = schedule_transport(q->schedule, service);
+	struct mail_transport *mt;
+
+	if (t == NULL)
+		return;
+	mt = t->user;
+	if (mt->role != role)
+		return;
+	service_wait_cancel(&mt->wait);
+	transport_hold(t, false);
+	qmgr_pump(q);
+}
+
+/* --- what the process says --- */
+
+static bool
+is_ours(struct delivery *d, uint64_t index)
+{
+	const struct message *m = d->m;
+
+	if (index >= m->msg.nrcpts || !(m->note[index] & NOTE_DELIVERY))
+		return false;
+	for (size_t i = 0; i < d->p.n; i++) {
+		size_t at = (d->next + i) % d->p.n;
+
+		if (portion_rcpt(&d->p, at) == index) {
+			d->next = at + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The talk is over. outcome is of the destination; recipients without a
+ * result are tried again while they may, which ends in a bounded time.
+ */
+static void
+over(struct delivery *d, enum outcome outcome, struct str dsn, struct str why)
+{
+	struct message *m = d->m;
+	struct qmgr *q = m->q;
+	struct dest *dest = d->p.job->dest;
+	struct portion p;
+	bool died;
+
+	for (size_t i = 0; i < d->p.n; i++) {
+		uint32_t index = portion_rcpt(&d->p, i);
+		uint8_t *note = &m->note[index];
+
+		if (!(*note & NOTE_DELIVERY))
+			continue;
+		if (q->draining) {
+			/* The next qmgr finds it in active/. */
+			schedule_add(dest, m, &m->jobs, index);
+		} else if ((*note & NOTE_CRASHES) < CRASHES_MAX &&
+		    outcome == OUTCOME_NONE && !dest_dead(dest) &&
+		    dest->transport->dead_until == 0) {
+			(*note)++;
+			schedule_add(dest, m, &m->jobs, index);
+		} else {
+			result_defer(m, index, STR("4.3.0"),
+			    STR("unknown mail transport error"));
+		}
+	}
+	died = schedule_done(&d->p, outcome, clock_steady_ms(), dsn, why);
+	while (died && schedule_take_dest(dest, &p))
+		put_off(&p, dsn, why);
+	m->deliveries--;
+	mem_free(d);
+	message_check_done(m);
+}
+
+static void
+done(struct delivery *d, const struct msg_deliver_done *done)
+{
+	struct dest *dest = d->p.job->dest;
+	struct mail_transport *mt = dest->transport->user;
+	struct qmgr *q = d->m->q;
+	size_t n = dsn_status_length(done->reason);
+	struct str dsn = STR("4.0.0"), text = done->reason;
+	struct buf why;
+
+	if (n > 0 && dsn_class(done->reason) == 4)
+		dsn = str_first(done->reason, n);
+	if (n > 0)
+		text = str_trim(str_from(done->reason, n));
+	buf_init(&why, 4096);
+	buf_puts(&why, SUSPENDED);
+	buf_str(&why, text.n > 0 ? text : STR("unknown error"));
+	if (done->fault) {
+		over(d, OUTCOME_NONE, dsn, buf_view(&why));
+		give_up_transport(mt, dsn, text.n > 0 ? text :
+		    STR("mail transport unavailable"));
+	} else {
+		over(d, done->reason.n > 0 ? OUTCOME_DOWN : OUTCOME_OK, dsn,
+		    buf_view(&why));
+	}
+	buf_free(&why);
+	qmgr_pump(q);
+}
+
+static void
+on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
+{
+	struct delivery *d = ctx;
+	const struct msg_rcpt_result *r = msg;
+
+	talk_deadline(talk, d->m->q->silence_ms);
+	if (id == MSG_deliver_done) {
+		done(d, msg);
+		return;
+	}
+	if (id == MSG_rcpt_result && is_ours(d, r->index) &&
+	    r->status <= EXPANDED) {
+		result_set(d->m, (uint32_t)r->index, &(struct result){
+		    .status = (enum delivery_status)r->status, .dsn = r->dsn,
+		    .text = r->text, .remote_mta = r->remote_mta,
+		    .diagnostic = r->diagnostic, .action = r->action,
+		    .transport = str_of(d->p.job->dest->transport->name) });
+		return;
+	}
+	log_warn("%s: malformed response from transport %s", d->m->msg.id,
+	    d->p.job->dest->transport->name);
+	talk_close(&talk);
+	on_gone(d, NULL, "malformed response");
+}
+
+static void
+on_gone(void *ctx, struct talk *talk, const char *why)
+{
+	struct delivery *d = ctx;
+	struct qmgr *q = d->m->q;
+
+	(void)talk;
+	log_warn("%s: transport %s: %s", d->m->msg.id,
+	    d->p.job->dest->transport->name, why);
+	over(d, OUTCOME_NONE, STR("4.3.0"),
+	    STR("unknown mail transport error"));
+	timer_set(q->pump, 0);
+}

@@ -1,0 +1,289 @@
+/*
+ * message - a queue file that is active: from offer or file to memory.
+ *
+ * Owns struct message, its arena and descriptors. The writable descriptor
+ * stays here; agents get a read-only one. Which file is whole, torn or bad
+ * is lib/queue's word. qmgr runs it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+#include "address/address.h"
+#include "qmgr/qmgr.h"
+
+#define ARENA_MAX	((size_t)16 << 30)	/* of one message */
+#define LOCKED_MS	10000	/* until a file in writing is looked at again */
+#define FAULT_MS_MAX	60000
+
+static void	begin(struct qmgr *, struct slot *, struct arena *,
+		    const struct queue_message *, int fd);
+
+/* A local fault: the same again, later and later. */
+static void
+wait_longer(struct qmgr *q, struct slot *s, const char *what, int err)
+{
+	int64_t ms = 1000LL << (s->faults < 6 ? s->faults : 6);
+
+	s->faults++;
+	log_warn("%s: %s: %s", s->id, what, strerror(err));
+	slot_wait(q, s, s->dir, clock_steady_ms() +
+	    (ms < FAULT_MS_MAX ? ms : FAULT_MS_MAX));
+}
+
+void
+message_corrupt(struct qmgr *q, struct slot **sp)
+{
+	struct slot *s = *sp;
+	int err = queue_move(&q->queue, s->id, s->dir, Q_CORRUPT);
+
+	if (err == 0)
+		log_warn("saving corrupt file \"%s\" from queue \"%s\" to "
+		    "queue \"%s\"", s->id, queue_dir_names[s->dir],
+		    queue_dir_names[Q_CORRUPT]);
+	if (err == 0 || err == ENOENT)
+		slot_free(q, sp);
+	else
+		wait_longer(q, s, "cannot move a corrupt file away", err);
+	*sp = NULL;
+}
+
+static void
+remove_torn(struct qmgr *q, struct slot *s)
+{
+	switch (queue_remove_torn(&q->queue, s->dir, s->id)) {
+	case QUEUE_OK:
+		log_warn("%s: removed: its writer died before it was "
+		    "complete, and nobody was told that we have it", s->id);
+		slot_free(q, &s);
+		break;
+	case QUEUE_GONE:
+		slot_free(q, &s);
+		break;
+	case QUEUE_TORN:
+	case QUEUE_BAD:
+	case QUEUE_LOCKED:
+		slot_wait(q, s, s->dir, clock_steady_ms() + LOCKED_MS);
+		break;
+	case QUEUE_RETRY:
+		wait_longer(q, s, "cannot remove a torn file", errno);
+		break;
+	}
+}
+
+/* Into active/. False: the slot went elsewhere. */
+static bool
+activate(struct qmgr *q, struct slot *s)
+{
+	int err;
+
+	if (s->dir == Q_ACTIVE)
+		return true;
+	err = queue_move(&q->queue, s->id, s->dir, Q_ACTIVE);
+	if (err == ENOENT) {
+		slot_free(q, &s);
+		return false;
+	}
+	if (err != 0) {
+		wait_longer(q, s, "cannot move it to active", err);
+		return false;
+	}
+	slot_unwait(q, s);
+	s->dir = Q_ACTIVE;
+	return true;
+}
+
+bool
+message_open(struct qmgr *q, struct slot *s)
+{
+	struct queue_message msg = { 0 };
+	struct arena *arena;
+	enum queue_result r;
+	int err, fd = queue_open_file(&q->queue, s->dir, s->id,
+	    O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+
+	slot_unwait(q, s);
+	if (fd < 0) {
+		if (errno == ENOENT)	/* somebody removed or moved it */
+			slot_free(q, &s);
+		else
+			wait_longer(q, s, "cannot open it", errno);
+		return false;
+	}
+	arena = arena_new(ARENA_MAX);
+	r = queue_read(fd, arena, false, &msg);
+	err = errno;
+	if (r == QUEUE_OK && activate(q, s)) {
+		begin(q, s, arena, &msg, fd);
+		return true;
+	}
+	fd_close(&fd);
+	arena_free(&arena);
+	switch (r) {
+	case QUEUE_OK:
+		break;			/* activate() has seen to it */
+	case QUEUE_GONE:
+		slot_free(q, &s);
+		break;
+	case QUEUE_TORN:
+		remove_torn(q, s);
+		break;
+	case QUEUE_BAD:
+		message_corrupt(q, &s);
+		break;
+	case QUEUE_LOCKED:		/* its cleanup will offer it */
+		slot_wait(q, s, s->dir, clock_steady_ms() + LOCKED_MS);
+		break;
+	case QUEUE_RETRY:
+		wait_longer(q, s, "cannot read it", err);
+		break;
+	}
+	return false;
+}
+
+void
+message_offer(struct qmgr *q, const struct msg_offer *o)
+{
+	struct queue_message msg = { 0 };
+	struct arena *arena = NULL;
+	struct slot *s;
+	int fd = o->queue_file;
+
+	if (!queue_id_valid(o->queue_id) || slot_get(q, o->queue_id) != NULL)
+		goto out;		/* a scan was faster */
+	s = slot_new(q, o->queue_id);
+	slot_wait(q, s, Q_INCOMING, clock_steady_ms());
+	if (fd < 0 || o->envelope.n == 0 || !qmgr_has_room(q) ||
+	    heap_first(&q->incoming) != s)
+		goto out;		/* the pump reads it in its turn */
+	arena = arena_new(ARENA_MAX);
+	if (queue_parse(o->envelope, arena, &msg) != QUEUE_OK ||
+	    !str_eq(str_of(msg.id), o->queue_id))
+		goto out;
+	if (activate(q, s)) {
+		begin(q, s, arena, &msg, fd);
+		return;
+	}
+out:
+	arena_free(&arena);
+	fd_close(&fd);
+}
+
+static void
+log_active(const struct message *m)
+{
+	struct buf from;
+
+	buf_init(&from, 4 * ADDRESS_MAX);
+	address_quote_822(m->msg.sender, &from);
+	log_mail(str_of(m->msg.id), "from=<" STRF ">, size=%" PRIu64
+	    ", nrcpt=%zu (queue active)", STRV(buf_view(&from)), m->msg.size,
+	    m->pending);
+	buf_free(&from);
+}
+
+/* Which recipients still want something. */
+static void
+count_pending(struct message *m)
+{
+	m->first = true;
+	for (size_t i = 0; i < m->msg.nrcpts; i++) {
+		const struct queue_rcpt *r = &m->msg.rcpts[i];
+
+		if (r->tries > 0)
+			m->first = false;
+		if (r->tried_s > m->tried_s)
+			m->tried_s = r->tried_s;
+		if (r->status == RCPT_TODO || r->status == RCPT_DEFERRED)
+			m->pending++;
+		else
+			m->note[i] |= NOTE_DONE;
+	}
+}
+
+static void
+close_rw(struct message *m)
+{
+	if (m->rw_fd >= 0)
+		m->q->fds--;
+	fd_close(&m->rw_fd);
+}
+
+/* The file is in active/: from here on the message is delivered. */
+static void
+begin(struct qmgr *q, struct slot *s, struct arena *arena,
+    const struct queue_message *msg, int fd)
+{
+	struct message *m = mem_new(sizeof(*m));
+
+	m->q = q;
+	m->slot = s;
+	m->arena = arena;
+	m->msg = *msg;
+	m->rw_fd = fd;
+	m->active_us = clock_wall_us();
+	m->note = arena_alloc(arena, msg->nrcpts + 1);
+	list_init(&m->jobs);
+	list_init(&m->dirty);
+	list_init(&m->resolving);
+	list_append(&q->messages, &m->link);
+	s->state = SLOT_ACTIVE;
+	s->m = m;
+	s->faults = 0;
+	q->nmessages++;
+	q->nrcpts += msg->nrcpts;
+	q->fds++;
+	count_pending(m);
+	log_active(m);
+	if (q->fds > q->fds_max)
+		close_rw(m);
+	resolve_message(m);
+}
+
+static int
+open_fd(struct message *m, int flags)
+{
+	int fd = queue_open_file(&m->q->queue, m->slot->dir, m->slot->id,
+	    flags | O_CLOEXEC | O_NOFOLLOW, 0);
+
+	if (fd < 0 && errno == ENOENT)
+		m->gone = true;
+	return fd;
+}
+
+int
+message_open_ro(struct message *m)
+{
+	return open_fd(m, O_RDONLY);
+}
+
+int
+message_rw_fd(struct message *m)
+{
+	if (m->rw_fd < 0) {
+		m->rw_fd = open_fd(m, O_RDWR);
+		if (m->rw_fd >= 0)
+			m->q->fds++;
+	}
+	return m->rw_fd;
+}
+
+void
+message_free(struct message **mp)
+{
+	struct message *m = *mp;
+
+	*mp = NULL;
+	assert(m->deliveries == 0 && list_empty(&m->jobs));
+	list_remove(&m->link);
+	list_remove(&m->dirty);
+	list_remove(&m->resolving);
+	close_rw(m);
+	talk_close(&m->report);
+	service_wait_cancel(&m->wait);
+	timer_free(&m->again);
+	m->q->nmessages--;
+	m->q->nrcpts -= m->msg.nrcpts;
+	arena_free(&m->arena);
+	mem_free(m);
+}

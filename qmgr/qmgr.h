@@ -1,0 +1,194 @@
+/*
+ * qmgr - what the parts of the queue manager share.
+ *
+ * Every file of the queue that is not held has a slot: its id and when it is
+ * due, some 150 bytes. A slot that is due becomes a message (envelope read,
+ * recipients resolved into jobs of the schedule) while the limits allow; a
+ * message that is done is unlinked, deferred or returned and its memory
+ * freed. All of it can be rebuilt from the folders at any time.
+ */
+#ifndef QMGR_QMGR_H
+#define QMGR_QMGR_H
+#include <sys/stat.h>
+#include "dsn/dsn.h"
+#include "qmgr/schedule.h"
+#include "queue/queue.h"
+#include "route/route.h"
+#include "service/service.h"
+
+struct qmgr_conf {
+#define PARAM PARAM_MEMBER
+#include "qmgr/params.def"
+#undef PARAM
+};
+
+struct message;
+
+/* slot: one file of the queue. */
+enum slot_state { SLOT_NEW, SLOT_WAITS, SLOT_ACTIVE };
+struct slot {
+	int64_t		 due_ms;	/* steady clock */
+	struct message	*m;		/* SLOT_ACTIVE */
+	uint32_t	 at;		/* in its heap */
+	uint16_t	 faults;	/* local faults in a row */
+	uint8_t		 dir;		/* enum queue_dir */
+	uint8_t		 state;
+	char		 id[];
+};
+struct heap { struct slot **v; size_t n, cap; };
+
+/* note[i] of a recipient in this attempt. */
+enum {
+	NOTE_CRASHES  = 3,	/* mask: deliveries that died with it */
+	NOTE_DONE     = 1 << 2,	/* has its result, or needs none */
+	NOTE_DELIVERY = 1 << 3,	/* in a delivery, or waits for one */
+};
+
+enum step { STEP_DELIVER, STEP_JOURNAL, STEP_REPORT, STEP_SETTLE };
+
+struct message {
+	struct qmgr	*q;
+	struct slot	*slot;
+	struct list	 link;		/* q->messages */
+	struct list	 dirty;		/* q->dirty */
+	struct list	 resolving;	/* q->resolving */
+	struct arena	*arena;
+	struct queue_message msg;
+	uint8_t		*note;
+	uint32_t	*unwritten;	/* results not in the journal yet */
+	size_t		 nunwritten;
+	struct list	 jobs;
+	int		 rw_fd;		/* -1: opened when it is needed */
+	int64_t		 active_us;
+	int64_t		 tried_s;	/* the attempt before this */
+	size_t		 resolved;	/* recipients below are resolved */
+	size_t		 pending;	/* without a result */
+	size_t		 deliveries;	/* under way */
+	enum step	 step;
+	unsigned	 reports;	/* 1 << enum report_kind: due */
+	bool		 first;		/* first attempt of all */
+	bool		 report_failed;	/* try its report later */
+	bool		 gone;		/* somebody removed the file */
+	enum report_kind reporting;
+	struct talk	*report;
+	struct wait_peer *wait;
+	struct timer	*again;		/* after a local fault */
+	unsigned	 faults;
+};
+
+struct mail_transport {		/* behind a struct transport */
+	struct qmgr	*q;
+	struct transport *t;
+	enum role	 role;
+	bool		 known;		/* stands in master.cf and has a role */
+	bool		 deferred;	/* defer_transports */
+	struct wait_peer *wait;
+};
+
+struct qmgr {
+	struct qmgr_conf conf;
+	struct service	*service;
+	struct loop	*loop;
+	struct conf	*main_cf;
+	struct master_cf master_cf;
+	struct router	*router;
+	struct queue	 queue;
+	struct schedule	*schedule;
+	struct map	*slots;		/* by id */
+	struct heap	 incoming;	/* Q_INCOMING and Q_ACTIVE */
+	struct heap	 deferred;
+	bool		 deferred_turn;	/* whose turn to be admitted */
+	struct list	 messages, dirty, resolving;
+	size_t		 nmessages, nrcpts, fds, fds_max;
+	struct timer	*pump;
+	struct timer	*rescan;
+	struct timer	*drain;
+	int64_t		 drain_until_ms;
+	struct listener	*control;
+	struct list	 controls;	/* connections */
+	struct buf	 site_ids;	/* flush_site: ids to look at, NUL ends */
+	size_t		 site_at;
+	char		*site;
+	bool		 soft_bounce, draining, begun;
+	int64_t		 silence_ms;	/* most between words of a delivery */
+	char		*double_bounce;
+	int64_t		 wall0_us, steady0_ms;	/* the clock that we trust */
+	int64_t		 jump_us;	/* the wall clock jumped ahead by this */
+	int64_t		 jump_at_us;	/* mail that is older: take it off */
+	uint64_t	 sent, put_off, bounced, removed; /* since start */
+};
+
+extern const struct param qmgr_params[];
+/* clock.c: age of mail, safe against jumps of the wall clock */
+void		 age_start(struct qmgr *);
+int64_t		 age_s(struct qmgr *, int64_t arrival_us);
+
+/* slot.c */
+struct slot	*slot_get(struct qmgr *, struct str id);
+struct slot	*slot_new(struct qmgr *, struct str id);
+/* In dir, due at that time; a slot that waits already is moved. */
+void		 slot_wait(struct qmgr *, struct slot *, enum queue_dir,
+		    int64_t due_ms);
+void		 slot_unwait(struct qmgr *, struct slot *);
+void		 slot_free(struct qmgr *, struct slot **);
+struct slot	*heap_first(const struct heap *);	/* or NULL */
+
+/* scan.c: the folders, and who becomes active */
+void		 scan_start(struct qmgr *);	/* all folders, at begin */
+void		 scan_again(struct qmgr *);	/* incoming and deferred */
+void		 scan_incoming(struct qmgr *);
+/* Admits what is due, hands out what may start, sets the next wake-up. */
+void		 qmgr_pump(struct qmgr *);
+void		 qmgr_wake(struct qmgr *);	/* sets the wake-up alone */
+bool		 qmgr_has_room(const struct qmgr *);
+
+/* message.c */
+/* From a file that is due. False: no message of it (slot may be gone). */
+bool		 message_open(struct qmgr *, struct slot *);
+/* From cleanup's offer; owns fd (-1: none). */
+void		 message_offer(struct qmgr *, const struct msg_offer *);
+/* A new read-only descriptor, to be given away; or -1 with errno. */
+int		 message_open_ro(struct message *);
+int		 message_rw_fd(struct message *);	/* or -1 with errno */
+/* Frees it; its slot waits or is freed by the caller. */
+void		 message_free(struct message **);
+/* Damaged: to corrupt/, with a log line. The slot is gone then. */
+void		 message_corrupt(struct qmgr *, struct slot **);
+
+/* resolve.c */
+struct mail_transport *transport_get(struct qmgr *, struct str name);
+void		 transport_configure_all(struct qmgr *);
+/* Some recipients more; all of a small message. */
+void		 resolve_message(struct message *);
+void		 resolve_more(struct qmgr *);
+
+/* deliver.c */
+void		 deliver_all(struct qmgr *);	/* what may start now */
+void		 deliver_resume(struct qmgr *, enum role, struct str service);
+/* All that waits there is put off. */
+void		 deliver_give_up(struct qmgr *, struct transport *);
+
+/* result.c: what became of a recipient */
+struct result {
+	enum delivery_status status;
+	struct str dsn, text, remote_mta, diagnostic, action, transport;
+};
+void		 result_set(struct message *, uint32_t rcpt,
+		    const struct result *);
+/* qmgr's own verdict: result_set and the log line. */
+void		 result_defer(struct message *, uint32_t rcpt, struct str dsn,
+		    struct str text);
+void		 result_own(struct message *, uint32_t rcpt,
+		    const struct result *);
+void		 result_flush(struct qmgr *);	/* before the loop sleeps */
+int		 result_write(struct message *); /* 0 or errno */
+
+/* defer.c: after the last result */
+void		 message_check_done(struct message *);
+
+/* control.c */
+void		 control_listen(struct qmgr *, int fd);
+void		 control_flush(struct qmgr *);
+void		 control_site(struct qmgr *, struct str site);
+void		 control_site_more(struct qmgr *);	/* a few files on */
+#endif

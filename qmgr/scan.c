@@ -1,0 +1,177 @@
+/*
+ * scan - the folders of the queue, and whose turn it is.
+ *
+ * At begin every folder is listed: incoming/ and active/ by name, deferred/
+ * by name and mtime (its next attempt); no file is read before it is due.
+ * Later scans find files that others put there. Admission takes turns
+ * between new and deferred mail within the limits. qmgr runs it.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "qmgr/qmgr.h"
+
+#define ADMIT_AT_ONCE	100	/* files read before the loop turns again */
+#define PUMP_MS_MAX	60000
+
+bool
+qmgr_has_room(const struct qmgr *q)
+{
+	return !q->draining &&
+	    (int64_t)q->nmessages < q->conf.qmgr_message_active_limit &&
+	    (q->nmessages == 0 ||
+	    (int64_t)q->nrcpts < q->conf.qmgr_message_recipient_limit);
+}
+
+static bool
+found_new(void *ctx, const char *id, enum queue_dir dir)
+{
+	struct qmgr *q = ctx;
+
+	if (slot_get(q, str_of(id)) == NULL)
+		slot_wait(q, slot_new(q, str_of(id)), dir, clock_steady_ms());
+	return true;
+}
+
+static bool
+found_incoming(void *ctx, const char *id)
+{
+	return found_new(ctx, id, Q_INCOMING);
+}
+
+static bool
+found_active(void *ctx, const char *id)
+{
+	return found_new(ctx, id, Q_ACTIVE);
+}
+
+/*
+ * Due at its mtime. One that lies further ahead than any back-off was not
+ * set by us, or the wall clock went back since: it does not wait longer.
+ */
+static bool
+found_deferred(void *ctx, const char *id)
+{
+	struct qmgr *q = ctx;
+	int64_t wait;
+	struct stat st;
+	int fd, r;
+
+	if (slot_get(q, str_of(id)) != NULL)
+		return true;
+	fd = queue_open_file(&q->queue, Q_DEFERRED, id, O_PATH | O_CLOEXEC |
+	    O_NOFOLLOW, 0);
+	if (fd < 0)
+		return true;		/* gone again */
+	r = fstat(fd, &st);
+	fd_close(&fd);
+	if (r != 0)
+		return true;
+	wait = (int64_t)st.st_mtime - clock_wall_s();
+	if (wait > q->conf.maximal_backoff_time)
+		wait = q->conf.maximal_backoff_time;
+	if (wait < 0)
+		wait = 0;
+	slot_wait(q, slot_new(q, str_of(id)), Q_DEFERRED,
+	    clock_steady_ms() + wait * 1000);
+	return true;
+}
+
+static void
+scan(struct qmgr *q, enum queue_dir dir,
+    bool (*fn)(void *ctx, const char *id))
+{
+	int err = queue_scan(&q->queue, dir, fn, q);
+
+	if (err != 0)
+		log_warn("scan of queue %s: %s", queue_dir_names[dir],
+		    strerror(err));
+}
+
+void
+scan_incoming(struct qmgr *q)
+{
+	scan(q, Q_INCOMING, found_incoming);
+}
+
+void
+scan_start(struct qmgr *q)
+{
+	scan(q, Q_ACTIVE, found_active);
+	scan_again(q);
+}
+
+void
+scan_again(struct qmgr *q)
+{
+	scan_incoming(q);
+	scan(q, Q_DEFERRED, found_deferred);
+}
+
+/* New and deferred mail take turns, each in the order that it was due. */
+static struct slot *
+next_due(struct qmgr *q, int64_t now)
+{
+	struct slot *in = heap_first(&q->incoming);
+	struct slot *de = heap_first(&q->deferred);
+
+	if (in != NULL && in->due_ms > now)
+		in = NULL;
+	if (de != NULL && de->due_ms > now)
+		de = NULL;
+	if (in != NULL && de != NULL)
+		q->deferred_turn = !q->deferred_turn;
+	else
+		q->deferred_turn = de != NULL;
+	return q->deferred_turn ? de : in;
+}
+
+static int64_t
+until_due(const struct heap *h, int64_t now, int64_t ms)
+{
+	const struct slot *s = heap_first(h);
+
+	if (s == NULL || s->due_ms - now > ms)
+		return ms;
+	return s->due_ms > now ? s->due_ms - now : 0;
+}
+
+void
+qmgr_wake(struct qmgr *q)
+{
+	int64_t ms = PUMP_MS_MAX, now;
+
+	if (!q->begun || (q->incoming.n == 0 && q->deferred.n == 0 &&
+	    list_empty(&q->resolving) && q->site == NULL &&
+	    timer_is_set(q->pump)))
+		return;
+	now = clock_steady_ms();
+	if (qmgr_has_room(q)) {
+		ms = until_due(&q->incoming, now, ms);
+		ms = until_due(&q->deferred, now, ms);
+	}
+	if (!list_empty(&q->resolving) || q->site != NULL)
+		ms = 0;
+	timer_set(q->pump, ms);
+}
+
+void
+qmgr_pump(struct qmgr *q)
+{
+	int64_t now = clock_steady_ms();
+	struct slot *s;
+	size_t n = 0;
+
+	if (!q->begun)
+		return;
+	schedule_sweep(q->schedule, now);
+	resolve_more(q);
+	while (n < ADMIT_AT_ONCE && qmgr_has_room(q) &&
+	    (s = next_due(q, now)) != NULL) {
+		message_open(q, s);
+		n++;
+	}
+	control_site_more(q);
+	deliver_all(q);
+	qmgr_wake(q);
+}
