@@ -1,0 +1,455 @@
+/*
+ * access - restriction lists: how they are read, how they are evaluated.
+ *
+ * SMTPD_ACCESS_README of Postfix: lists of client, helo, sender, relay,
+ * recipient, data and end-of-data; the first PERMIT ends a list, the first
+ * refusal ends all. A rule that must ask another process returns WAITS; the
+ * evaluation stands still, and goes on from check_resume(). Rules see no
+ * difference between now and later.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "smtpd/access.h"
+
+#define CHECK_MEMORY (256 * 1024)
+#define LIST_NESTING 16
+
+static const struct rule_def rule_defs[] = {
+#define RULE(name, arg, fn, text) { #name, arg, fn, text },
+#include "smtpd/rules.def"
+#undef RULE
+};
+
+static const struct {
+	const char *param, *class;
+} stages[STAGE__MAX] = {
+	[AT_CLIENT]	 = { "smtpd_client_restrictions", "Client host" },
+	[AT_HELO]	 = { "smtpd_helo_restrictions", "Helo command" },
+	[AT_SENDER]	 = { "smtpd_sender_restrictions", "Sender address" },
+	[AT_RELAY]	 = { "smtpd_relay_restrictions", "Recipient address" },
+	[AT_RECIPIENT]	 = { "smtpd_recipient_restrictions",
+			     "Recipient address" },
+	[AT_DATA]	 = { "smtpd_data_restrictions", "Data command" },
+	[AT_END_OF_DATA] = { "smtpd_end_of_data_restrictions",
+			     "End-of-data" },
+	[AT_ETRN]	 = { "smtpd_etrn_restrictions", "Etrn command" },
+};
+
+static void	plan(struct check *, enum stage);
+static void	add_stage(struct check *, enum stage);
+static void	add_list(struct check *, enum stage, const struct rule_list *);
+static void	run(struct check *);
+static bool	next_list(struct check *);
+static enum step run_rule(struct check *, const struct rule *);
+static bool	take_step(struct check *, enum step);
+static void	finish(struct check *, enum outcome);
+static bool	parse_item(struct smtpd *, struct str *words, const char *where,
+		    struct problems *, struct rule *);
+static void	check_relay_safe(struct smtpd *, struct problems *);
+static bool	may_refuse(const struct rule_list *);
+
+/* --- evaluation --- */
+
+void
+access_check(struct session *s, enum stage stage, struct str subject,
+    void (*done)(struct session *, enum outcome))
+{
+	struct arena *a = arena_new(CHECK_MEMORY);
+	struct check *c = arena_alloc(a, sizeof(*c));
+
+	c->arena = a;
+	c->s = s;
+	c->subject = subject;
+	c->done = done;
+	s->check = c;
+	plan(c, stage);
+	run(c);
+}
+
+void
+access_cancel(struct session *s)
+{
+	struct check *c = s->check;
+	struct arena *a;
+
+	if (c == NULL)
+		return;
+	s->check = NULL;
+	talk_close(&s->ask);
+	service_wait_cancel(&c->waiting);
+	timer_free(&c->timer);
+	a = c->arena;
+	arena_free(&a);
+}
+
+/* With smtpd_delay_reject, client, helo and sender wait for RCPT or ETRN. */
+static void
+plan(struct check *c, enum stage stage)
+{
+	const struct smtpd_conf *conf = &c->s->smtpd->conf;
+	bool delayed = conf->smtpd_delay_reject;
+
+	switch (stage) {
+	case AT_CLIENT:
+	case AT_HELO:
+	case AT_SENDER:
+		if (!delayed)
+			add_stage(c, stage);
+		break;
+	case AT_RELAY:
+	case AT_RECIPIENT:
+		if (delayed) {
+			add_stage(c, AT_CLIENT);
+			add_stage(c, AT_HELO);
+			add_stage(c, AT_SENDER);
+		}
+		if (conf->smtpd_relay_before_recipient_restrictions)
+			add_stage(c, AT_RELAY);
+		add_stage(c, AT_RECIPIENT);
+		if (!conf->smtpd_relay_before_recipient_restrictions)
+			add_stage(c, AT_RELAY);
+		/* Even a permitted recipient must exist. */
+		add_list(c, AT_RECIPIENT, c->s->smtpd->unlisted_rcpt);
+		break;
+	case AT_ETRN:
+		if (delayed) {
+			add_stage(c, AT_CLIENT);
+			add_stage(c, AT_HELO);
+		}
+		add_stage(c, AT_ETRN);
+		break;
+	case AT_DATA:
+	case AT_END_OF_DATA:
+	case STAGE__MAX:
+		add_stage(c, stage);
+		break;
+	}
+}
+
+static void
+add_stage(struct check *c, enum stage stage)
+{
+	if (stage == AT_HELO && c->s->helo.str.n == 0)
+		return;
+	add_list(c, stage, c->s->smtpd->rules[stage]);
+	if (stage == AT_SENDER)
+		add_list(c, stage, c->s->smtpd->unlisted_sender);
+}
+
+static void
+add_list(struct check *c, enum stage stage, const struct rule_list *l)
+{
+	if (l->n == 0)
+		return;
+	c->lists[c->nlists].stage = stage;
+	c->lists[c->nlists++].list = l;
+}
+
+static void
+run(struct check *c)
+{
+	enum step step;
+
+	c->running = true;
+	for (;;) {
+		if (c->depth == 0 && !next_list(c)) {
+			finish(c, PASS);
+			return;
+		}
+		if (c->stack[c->depth - 1].at ==
+		    c->stack[c->depth - 1].list->n) {
+			c->depth--;
+			continue;
+		}
+		step = run_rule(c, &c->stack[c->depth - 1].list->v[
+		    c->stack[c->depth - 1].at++]);
+		if (step == WAITS) {
+			c->running = false;
+			return;
+		}
+		if (!take_step(c, step))
+			return;
+	}
+}
+
+static bool
+next_list(struct check *c)
+{
+	if (c->at_list == c->nlists)
+		return false;
+	c->now = c->lists[c->at_list].stage;
+	return check_push(c, c->lists[c->at_list++].list);
+}
+
+bool
+check_push(struct check *c, const struct rule_list *l)
+{
+	if (c->depth == RULE_DEPTH) {
+		log_warn("restrictions are nested too deeply, limit %d",
+		    RULE_DEPTH);
+		return false;
+	}
+	c->stack[c->depth].list = l;
+	c->stack[c->depth++].at = 0;
+	return true;
+}
+
+static enum step
+run_rule(struct check *c, const struct rule *r)
+{
+	c->warn = c->warn_next;
+	c->warn_next = false;
+	c->rule = r;
+	if (r->def != NULL)
+		return r->def->run(c, r);
+	if (check_push(c, r->list))
+		return NEXT;
+	return refuse(c, 451, "4.3.5", "Server configuration error");
+}
+
+/* False: the evaluation is over, and c is gone. */
+static bool
+take_step(struct check *c, enum step step)
+{
+	switch (step) {
+	case NEXT:
+		return true;
+	case PERMIT:
+		c->depth = 0;
+		if (c->defer_if_permit.n == 0 || c->now < AT_RELAY)
+			return true;
+		c->text = c->defer_if_permit;
+		break;
+	case REFUSE:
+		if (c->warn) {
+			log_refusal(c->s, "reject_warning", c->text);
+			return true;
+		}
+		if (c->defer_if_reject.n > 0 && c->text.p[0] == '5')
+			c->text = c->defer_if_reject;
+		break;
+	case WAITS:
+		assert(!"a rule that waits takes no step");
+	}
+	finish(c, REFUSED);
+	return false;
+}
+
+void
+check_resume(struct check *c, enum step step)
+{
+	assert(!c->running);
+	if (take_step(c, step))
+		run(c);
+}
+
+static void
+finish(struct check *c, enum outcome outcome)
+{
+	struct session *s = c->s;
+	void (*done)(struct session *, enum outcome) = c->done;
+
+	if (outcome == PASS && c->defer_if_permit.n > 0) {
+		c->text = c->defer_if_permit;
+		outcome = REFUSED;
+	}
+	if (outcome == REFUSED) {
+		log_refusal(s, "reject", c->text);
+		reply(s, STRF, STRV(c->text));
+	}
+	access_cancel(s);
+	done(s, outcome);
+}
+
+enum step
+refuse(struct check *c, int64_t code, const char *dsn, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	/* The class of the code and of the enhanced code agree. */
+	c->text = str_of(arena_printf(c->arena, "%lld %c%s %s",
+	    (long long)code, (char)('0' + code / 100), dsn + 1, text));
+	return REFUSE;
+}
+
+const char *
+check_subject(struct check *c)
+{
+	struct session *s = c->s;
+
+	switch (c->now) {
+	case AT_CLIENT:
+		return arena_printf(c->arena, "<" STRF "[" STRF "]>",
+		    STRV(s->name), STRV(s->addr));
+	case AT_HELO:
+		return arena_printf(c->arena, "<" STRF ">", STRV(s->helo.str));
+	case AT_SENDER:
+		return arena_printf(c->arena, "<" STRF ">", s->tx != NULL ?
+		    (int)s->tx->sender.n : 0, s->tx != NULL ?
+		    s->tx->sender.p : "");
+	case AT_RELAY:
+	case AT_RECIPIENT:
+	case AT_DATA:
+	case AT_END_OF_DATA:
+	case AT_ETRN:
+	case STAGE__MAX:
+		break;
+	}
+	return arena_printf(c->arena, "<" STRF ">", STRV(c->subject));
+}
+
+const char *
+check_class(const struct check *c)
+{
+	return stages[c->now].class;
+}
+
+struct str
+check_rcpt(const struct check *c)
+{
+	const struct transaction *tx = c->s->tx;
+
+	return tx != NULL && tx->pending != NULL ? tx->pending->address :
+						   STR("");
+}
+
+/* --- configuration --- */
+
+void
+access_open(struct smtpd *d, struct problems *p)
+{
+	struct str names = d->conf.smtpd_restriction_classes, name;
+
+	d->classes = map_new();
+	/* Names first: classes may name each other. */
+	while (conf_list_next(&names, &name))
+		if (map_get(d->classes, name) == NULL)
+			map_set(d->classes, name, arena_alloc(d->arena,
+			    sizeof(struct rule_list)));
+	names = d->conf.smtpd_restriction_classes;
+	while (conf_list_next(&names, &name)) {
+		char *cname = arena_cstr(d->arena, name);
+		struct rule_list *l = map_get(d->classes, name);
+
+		*l = *rules_parse(d, d->arena, conf_get(service_conf(d->service), cname),
+		    cname, p);
+	}
+	for (size_t i = 0; i < STAGE__MAX; i++)
+		d->rules[i] = rules_parse(d, d->arena, conf_get(
+		    service_conf(d->service), stages[i].param),
+		    stages[i].param, p);
+	d->unlisted_rcpt = rules_parse(d, d->arena,
+	    d->conf.smtpd_reject_unlisted_recipient ?
+	    STR("reject_unlisted_recipient") : STR(""), "", p);
+	d->unlisted_sender = rules_parse(d, d->arena,
+	    d->conf.smtpd_reject_unlisted_sender ?
+	    STR("reject_unlisted_sender") : STR(""), "", p);
+	check_relay_safe(d, p);
+}
+
+const struct rule_list *
+rules_parse(struct smtpd *d, struct arena *a, struct str words,
+    const char *where, struct problems *p)
+{
+	struct rule_list *l = arena_alloc(a, sizeof(*l));
+	struct rule rule, *grown;
+	size_t room = 0;
+
+	while (parse_item(d, &words, where, p, &rule)) {
+		if (l->n == room) {
+			room = room * 2 + 8;
+			grown = arena_alloc(a, room * sizeof(*grown));
+			if (l->n > 0)
+				memcpy(grown, l->v, l->n * sizeof(*grown));
+			l->v = grown;
+		}
+		l->v[l->n++] = rule;
+	}
+	return l;
+}
+
+/* One restriction with its argument; unknown ones are problems. */
+static bool
+parse_item(struct smtpd *d, struct str *words, const char *where,
+    struct problems *p, struct rule *r)
+{
+	const struct rule_list *class;
+	const struct rule_def *def;
+	struct str item;
+	int line = 0;
+	const char *file = conf_where(service_conf(d->service),
+	    str_of(where), &line);
+
+	for (; conf_list_next(words, &item);) {
+		*r = (struct rule){ 0 };
+		if ((class = map_get(d->classes, item)) != NULL) {
+			r->list = class;
+			return true;
+		}
+		/* "type:table" alone means the access table of its stage. */
+		if (str_chr(item, ':') < item.n)
+			item = STR("a bare table name");
+		for (def = rule_defs; def < rule_defs + nitems(rule_defs); def++)
+			if (str_eq_nocase(item, str_of(def->name)))
+				break;
+		if (def == rule_defs + nitems(rule_defs)) {
+			problem_add(p, true, file, line, "%s: unknown "
+			    "restriction: " STRF, where, STRV(item));
+			continue;
+		}
+		r->def = def;
+		if (def->arg != NO_ARG && !conf_list_next(words, &r->arg)) {
+			problem_add(p, true, file, line,
+			    "%s: %s needs an argument", where, def->name);
+			continue;
+		}
+		if (def->run == rule_later) {
+			problem_add(p, true, file, line, "%s: %s is not "
+			    "supported yet; take it out to start", where,
+			    def->name);
+			continue;
+		}
+		return true;
+	}
+	return false;
+}
+
+/* Postfix's own check: an open relay is never what was meant. */
+static void
+check_relay_safe(struct smtpd *d, struct problems *p)
+{
+	if (!may_refuse(d->rules[AT_RELAY]) &&
+	    !may_refuse(d->rules[AT_RECIPIENT]))
+		problem_add(p, true, NULL, 0, "in parameter "
+		    "smtpd_relay_restrictions or smtpd_recipient_restrictions, "
+		    "specify at least one working instance of: "
+		    "reject_unauth_destination, defer_unauth_destination, "
+		    "reject, defer, defer_if_permit or "
+		    "check_relay_domains");
+}
+
+static bool
+may_refuse(const struct rule_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		enum step (*fn)(struct check *, const struct rule *);
+
+		if (l->v[i].def == NULL) {
+			if (may_refuse(l->v[i].list))
+				return true;
+			continue;
+		}
+		fn = l->v[i].def->run;
+		if (fn == rule_reject || fn == rule_defer ||
+		    fn == rule_defer_if_permit ||
+		    fn == rule_reject_unauth_destination ||
+		    fn == rule_defer_unauth_destination)
+			return true;
+	}
+	return false;
+}

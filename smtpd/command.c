@@ -1,0 +1,269 @@
+/*
+ * command - the greeting and the small commands.
+ *
+ * RFC 5321 4.1.1.1 (EHLO, HELO), 4.1.1.5 to 4.1.1.10; RFC 1985 (ETRN);
+ * RFC 2033 (LHLO). Keywords of the reply to EHLO stand in Postfix's order.
+ */
+#include "address/address.h"
+#include "smtpd/smtpd.h"
+
+static void greet_counted(struct session *, bool ok);
+static void greet_checked(struct session *, enum outcome);
+static void hello(struct session *, struct str name, bool esmtp, bool lmtp);
+static void hello_checked(struct session *, enum outcome);
+static void capabilities(struct session *);
+static void etrn_checked(struct session *, enum outcome);
+static void etrn_reply(struct session *);
+
+void
+greet(struct session *s)
+{
+	struct smtpd *d = s->smtpd;
+
+	s->command = 0;
+	if (d->conf.service_session_limit > 0 &&
+	    d->nsessions > (size_t)d->conf.service_session_limit) {
+		log_warn("too many sessions, limit %lld: " STRF "[" STRF "]",
+		    (long long)d->conf.service_session_limit, STRV(s->name),
+		    STRV(s->addr));
+		reply_close(s, "421 4.3.2 " STRF
+		    " Error: too many connections", STRV(d->myhostname));
+		return;
+	}
+	wait_begin(s);
+	limit_event(s, CLIENT_CONNECT, greet_counted);
+}
+
+static void
+greet_counted(struct session *s, bool ok)
+{
+	if (ok)
+		access_check(s, AT_CLIENT, STR(""), greet_checked);
+}
+
+static void
+greet_checked(struct session *s, enum outcome outcome)
+{
+	/* Refused: the reply stands in for the greeting, RFC 5321 3.1. */
+	if (outcome != REFUSED)
+		reply_more(s, "220 " STRF, STRV(s->smtpd->conf.smtpd_banner));
+	wait_over(s, COMMAND);
+}
+
+void
+cmd_helo(struct session *s, struct str arg)
+{
+	hello(s, arg, false, false);
+}
+
+void
+cmd_ehlo(struct session *s, struct str arg)
+{
+	hello(s, arg, true, false);
+}
+
+void
+cmd_lhlo(struct session *s, struct str arg)
+{
+	if (!s->smtpd->conf.smtpd_lmtp_enable) {
+		reply(s, "502 5.5.2 Error: command not recognized");
+		return;
+	}
+	hello(s, arg, true, true);
+}
+
+/* RFC 5321 4.1.4: a new greeting ends the transaction. */
+static void
+hello(struct session *s, struct str name, bool esmtp, bool lmtp)
+{
+	if (name.n == 0 || str_chr(name, ' ') < name.n) {
+		reply(s, "501 Syntax: " STRF " hostname", STRV(s->where));
+		return;
+	}
+	transaction_reset(s);
+	s->esmtp = esmtp;
+	s->lmtp = lmtp;
+	keep(&s->helo, str_first(name, 1000));
+	wait_begin(s);
+	access_check(s, AT_HELO, s->helo.str, hello_checked);
+}
+
+static void
+hello_checked(struct session *s, enum outcome outcome)
+{
+	if (outcome == REFUSED)
+		keep(&s->helo, STR(""));
+	else if (s->esmtp)
+		capabilities(s);
+	else
+		reply(s, "250 " STRF, STRV(s->smtpd->myhostname));
+	wait_over(s, COMMAND);
+}
+
+bool
+keyword_discarded(const struct session *s, const char *name)
+{
+	struct str list = s->smtpd->conf.smtpd_discard_ehlo_keywords, item;
+
+	while (conf_list_next(&list, &item))
+		if (str_eq_nocase(item, str_of(name)))
+			return true;
+	return false;
+}
+
+/* Each line waits until it is known whether it is the last. */
+static void
+capabilities(struct session *s)
+{
+	struct smtpd *d = s->smtpd;
+	char size[32] = "SIZE";
+	const struct { const char *keyword, *line; bool on; } all[] = {
+		{ "PIPELINING", "PIPELINING", true },
+		{ "SIZE", size, true },
+		{ "VRFY", "VRFY", !d->conf.disable_vrfy_command },
+		{ "EXPN", "EXPN", d->conf.smtpd_expn_enable },
+		{ "ETRN", "ETRN", !s->lmtp },
+		{ "ENHANCEDSTATUSCODES", "ENHANCEDSTATUSCODES", true },
+		{ "8BITMIME", "8BITMIME", true },
+		{ "DSN", "DSN", true },
+		{ "SMTPUTF8", "SMTPUTF8", d->smtputf8 },
+		{ "CHUNKING", "CHUNKING", true },
+	};
+	char host[256];
+
+	snprintf(host, sizeof(host), STRF, STRV(d->myhostname));
+	if (d->message_size_limit > 0)
+		snprintf(size, sizeof(size), "SIZE %lld",
+		    (long long)d->message_size_limit);
+	const char *held = host;
+
+	for (size_t i = 0; i < nitems(all); i++) {
+		if (!all[i].on || keyword_discarded(s, all[i].keyword))
+			continue;
+		reply_more(s, "250-%s", held);
+		held = all[i].line;
+	}
+	reply(s, "250 %s", held);
+}
+
+void
+cmd_rset(struct session *s, struct str arg)
+{
+	(void)arg;
+	transaction_reset(s);
+	reply(s, "250 2.0.0 Ok");
+}
+
+void
+cmd_noop(struct session *s, struct str arg)
+{
+	(void)arg;
+	reply(s, "250 2.0.0 Ok");
+}
+
+void
+cmd_quit(struct session *s, struct str arg)
+{
+	(void)arg;
+	s->tally[s->command].good++;
+	reply_close(s, "221 2.0.0 Bye");
+}
+
+void
+cmd_help(struct session *s, struct str arg)
+{
+	(void)arg;
+	reply_more(s, "214-2.0.0 HELO EHLO MAIL RCPT DATA BDAT RSET NOOP "
+	    "VRFY ETRN HELP QUIT");
+	reply(s, "214 2.0.0 Questions about this server: postmaster@" STRF,
+	    STRV(s->smtpd->myhostname));
+}
+
+void
+cmd_starttls(struct session *s, struct str arg)
+{
+	(void)arg;
+	reply(s, "502 5.5.1 Error: command not implemented");
+}
+
+void
+cmd_auth(struct session *s, struct str arg)
+{
+	(void)arg;
+	reply(s, "503 5.5.1 Error: authentication not enabled");
+}
+
+/* RFC 5321 3.5.3, 7.3: always 252, so that nobody can list our users. */
+void
+cmd_vrfy(struct session *s, struct str arg)
+{
+	struct arena *a;
+	struct str address, in = arg;
+
+	if (s->smtpd->conf.disable_vrfy_command) {
+		reply(s, "502 5.5.1 VRFY command is disabled");
+		return;
+	}
+	a = arena_new(8192);
+	/* SMTPUTF8 may follow the address: RFC 6531 3.7.4.2. */
+	if (str_ends_nocase(in, STR(" SMTPUTF8")))
+		in = str_trim(str_first(in, in.n - 9));
+	if (in.n == 0)
+		reply(s, "501 5.5.4 Syntax: VRFY address");
+	else if (address_read_path(&in, false, s->smtpd->smtputf8, a, &address) !=
+	    PATH_OK || address.n == 0 || in.n > 0)
+		reply(s, "501 5.1.3 Bad recipient address syntax");
+	else
+		reply(s, "252 2.0.0 " STRF, STRV(address));
+	arena_free(&a);
+}
+
+void
+cmd_expn(struct session *s, struct str arg)
+{
+	if (!s->smtpd->conf.smtpd_expn_enable) {
+		reply(s, "502 5.5.1 EXPN command is disabled");
+		return;
+	}
+	cmd_vrfy(s, arg);
+}
+
+/* RFC 1985: "@domain" asks for subdomains, "#name" for a queue: not here. */
+void
+cmd_etrn(struct session *s, struct str arg)
+{
+	struct str site = arg;
+
+	if (site.n > 0 && site.p[0] == '@')
+		site = str_from(site, 1);
+	if (!address_hostname_valid(site)) {
+		reply(s, "501 5.5.4 Error: invalid parameter syntax");
+		return;
+	}
+	keep(&s->site, site);
+	wait_begin(s);
+	access_check(s, AT_ETRN, s->site.str, etrn_checked);
+}
+
+static void
+etrn_checked(struct session *s, enum outcome outcome)
+{
+	if (outcome != REFUSED)
+		etrn_reply(s);
+	wait_over(s, COMMAND);
+}
+
+static void
+etrn_reply(struct session *s)
+{
+	struct channel *c =
+	    service_peer(s->smtpd->service, ROLE_QMGR, STR(""));
+
+	if (c == NULL) {
+		reply(s, "458 4.3.0 Error: unable to queue messages");
+		return;
+	}
+	channel_send(c, MSG_flush_site, &(struct msg_flush_site){
+	    .site = s->site.str });
+	reply(s, "250 2.0.0 Queuing started");
+}

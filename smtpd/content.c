@@ -1,0 +1,433 @@
+/*
+ * content - DATA and BDAT: content to cleanup, its verdict to the client.
+ *
+ * RFC 5321 4.1.1.4, RFC 3030. A talk with cleanup opens at DATA or the first
+ * BDAT; its verdict is the reply. When it has become clear that the message
+ * fails, tx->failed holds the reply: what the client still sends is taken and
+ * thrown away, since a reply may come only where the protocol has its place.
+ */
+#include "smtpd/smtpd.h"
+
+/* After this much more than the limit, no reply is worth the traffic. */
+#define OVERSIZE_FACTOR 3 / 2
+#define PEER_WAIT_MS	10000	/* for cleanup to (re)start */
+
+static const char *const no_queue =
+    "451 4.3.0 Error: queue file write error";
+static const char *const bare_lf = "550 5.5.2 Error: bare <LF> received";
+static const char *const too_big = "552 5.3.4 Error: message file too big";
+
+static void	data_checked(struct session *, enum outcome);
+static void	bdat_checked(struct session *, enum outcome);
+static void	cleanup_ready(void *ctx, struct channel *);
+static void	begin(struct session *, struct channel *);
+static void	begin_content(struct session *);
+static void	send_envelope(struct session *, struct talk *);
+static void	emit(void *ctx, struct str span);
+static void	fail(struct session *, const char *reply);
+static void	finish(struct session *);
+static void	finish_checked(struct session *, enum outcome);
+static void	chunk_over(struct session *);
+static void	on_verdict(void *ctx, struct talk *, enum msg, const void *);
+static void	on_cleanup_gone(void *ctx, struct talk *, const char *why);
+static void	say(struct session *, const char *text);
+static void	say_failed(struct session *);
+
+static const struct talk_ops cleanup_ops = { on_verdict, on_cleanup_gone };
+
+void
+cmd_data(struct session *s, struct str arg)
+{
+	(void)arg;
+	wait_begin(s);
+	access_check(s, AT_DATA, STR("DATA"), data_checked);
+}
+
+static void
+data_checked(struct session *s, enum outcome outcome)
+{
+	if (outcome == REFUSED) {
+		wait_over(s, COMMAND);
+		return;
+	}
+	content_init(&s->tx->content, true);
+	begin_content(s);
+}
+
+/* BDAT SP size [SP LAST] (RFC 3030 2). */
+void
+cmd_bdat(struct session *s, struct str arg)
+{
+	struct transaction *tx = s->tx;
+	struct str size, last;
+	int64_t limit = s->smtpd->message_size_limit;
+	bool bad, large;
+
+	bad = !str_token(&arg, " ", &size);
+	tx->chunk_last = str_token(&arg, " ", &last);
+	bad = bad || (tx->chunk_last && !str_eq_nocase(last, STR("LAST"))) ||
+	    str_trim(arg).n > 0;
+	large = !bad && !str_number(size, &tx->chunk_size);
+	if (bad || (large && str_chr(size, '-') < size.n)) {
+		/* Where its content ends is unknown: no way to go on. */
+		reply_close(s, "521 5.5.4 " STRF
+		    " Error: Syntax: BDAT count [LAST]",
+		    STRV(s->smtpd->myhostname));
+		return;
+	}
+	if (large || (limit > 0 && tx->chunk_size >
+	    (uint64_t)limit * OVERSIZE_FACTOR)) {
+		reply_close(s, "521 5.3.4 " STRF
+		    " Error: BDAT chunk exceeds message size limit",
+		    STRV(s->smtpd->myhostname));
+		return;
+	}
+	tx->chunk_left = tx->chunk_size;
+	wait_begin(s);
+	if (tx->bdat) {
+		chunk_over(s);
+		return;
+	}
+	tx->bdat = true;
+	access_check(s, AT_DATA, STR("BDAT"), bdat_checked);
+}
+
+static void
+bdat_checked(struct session *s, enum outcome outcome)
+{
+	if (outcome == REFUSED) {
+		/* The reply was given: the chunk that follows is thrown away. */
+		s->tx->failed = "503 5.5.1 Error: message was refused";
+		s->tx->replied = true;
+		chunk_over(s);
+		return;
+	}
+	content_init(&s->tx->content, false);
+	begin_content(s);
+}
+
+/* In WAIT: a channel to cleanup, then the envelope goes out. */
+static void
+begin_content(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	struct channel *c =
+	    service_peer(s->smtpd->service, ROLE_CLEANUP, STR(""));
+
+	if (c != NULL)
+		begin(s, c);
+	else
+		tx->waiting = service_wait_peer(s->smtpd->service,
+		    ROLE_CLEANUP, STR(""), PEER_WAIT_MS, cleanup_ready, s);
+}
+
+static void
+cleanup_ready(void *ctx, struct channel *c)
+{
+	struct session *s = ctx;
+
+	s->tx->waiting = NULL;
+	begin(s, c);
+}
+
+static void
+begin(struct session *s, struct channel *c)
+{
+	struct transaction *tx = s->tx;
+
+	if (c != NULL) {
+		tx->cleanup = talk_open(c, &cleanup_ops, s);
+		send_envelope(s, tx->cleanup);
+	} else
+		fail(s, no_queue);
+	if (tx->bdat) {
+		chunk_over(s);
+		return;
+	}
+	if (tx->failed != NULL) {
+		say(s, tx->failed);
+		transaction_reset(s);
+		wait_over(s, COMMAND);
+		return;
+	}
+	reply_more(s, "354 End data with <CR><LF>.<CR><LF>");
+	wait_over(s, DATA);
+}
+
+static void
+send_envelope(struct session *s, struct talk *t)
+{
+	struct transaction *tx = s->tx;
+	struct msg_mail_begin m = {
+		.flags = tx->flags, .sender = tx->sender,
+		.client_name = s->name, .client_addr = s->addr,
+		.client_port = s->port, .helo = s->helo.str,
+		.protocol = s->lmtp ? STR("LMTP") :
+		    s->esmtp ? STR("ESMTP") : STR("SMTP"),
+		.dsn_envid = tx->dsn_envid, .dsn_ret = tx->dsn_ret,
+		.encoding = tx->encoding, .filter = tx->filter,
+		.size_hint = tx->size_hint,
+	};
+
+	if (s->esmtp && !s->lmtp && tx->smtputf8)
+		m.protocol = STR("UTF8SMTP");
+	if (s->smtpd->conf.smtpd_hide_client_session)
+		m.flags |= MAIL_NO_RECEIVED;
+	talk_send(t, MSG_mail_begin, &m);
+	list_each(l, &tx->rcpts) {
+		struct rcpt *r = container_of(l, struct rcpt, link);
+
+		talk_send(t, MSG_mail_rcpt, &(struct msg_mail_rcpt){
+		    .address = r->address, .dsn_orcpt = r->dsn_orcpt,
+		    .dsn_notify = r->dsn_notify });
+	}
+	list_each(l, &tx->attrs) {
+		struct attr *a = container_of(l, struct attr, link);
+
+		talk_send(t, MSG_mail_attr, &(struct msg_mail_attr){
+		    .name = a->name, .value = a->value });
+	}
+}
+
+/* --- content --- */
+
+size_t
+on_data(struct session *s, struct str in)
+{
+	struct transaction *tx = s->tx;
+	size_t n = content_feed(&tx->content, in, emit, s);
+
+	if (tx->content.done)
+		finish(s);
+	return n;
+}
+
+size_t
+on_chunk(struct session *s, struct str in)
+{
+	struct transaction *tx = s->tx;
+	struct str part = in;
+
+	if (part.n > tx->chunk_left)
+		part = str_first(in, tx->chunk_left);
+	content_feed(&tx->content, part, emit, s);
+	tx->chunk_left -= part.n;
+	if (tx->chunk_left == 0) {
+		wait_begin(s);
+		chunk_over(s);
+	}
+	return part.n;
+}
+
+static void
+emit(void *ctx, struct str span)
+{
+	struct session *s = ctx;
+	struct transaction *tx = s->tx;
+	int64_t limit = s->smtpd->message_size_limit;
+
+	if (tx->cleanup == NULL)
+		return;			/* it has failed */
+	if (limit > 0 && tx->content.size > (uint64_t)limit) {
+		fail(s, too_big);
+		return;
+	}
+	if (tx->content.bare_lf && str_eq_nocase(STR("reject"),
+	    s->smtpd->conf.smtpd_forbid_bare_newline)) {
+		fail(s, bare_lf);
+		return;
+	}
+	while (span.n > 0) {
+		struct str part = str_first(span, IPC_CONTENT_MAX);
+
+		talk_send(tx->cleanup, MSG_mail_content,
+		    &(struct msg_mail_content){ .bytes = part });
+		span = str_from(span, part.n);
+	}
+	if (channel_unsent(talk_channel(tx->cleanup)) > IPC_UNSENT_HIGH)
+		stream_pause(s->stream, true);	/* content_drained() */
+}
+
+void
+content_drained(struct smtpd *d)
+{
+	list_each(l, &d->sessions) {
+		struct session *s = container_of(l, struct session, link);
+
+		if (s->state == DATA || s->state == BDAT)
+			stream_pause(s->stream, false);
+	}
+}
+
+/* This message fails with that reply, when its time has come. */
+static void
+fail(struct session *s, const char *text)
+{
+	if (s->tx->failed == NULL)
+		s->tx->failed = text;
+	talk_close(&s->tx->cleanup);
+}
+
+/*
+ * A chunk is complete, or (BDAT 0) had nothing in it, or (at first) its
+ * content is yet to come. In WAIT.
+ */
+static void
+chunk_over(struct session *s)
+{
+	struct transaction *tx = s->tx;
+
+	if (tx->chunk_left > 0) {
+		wait_over(s, BDAT);
+		return;
+	}
+	if (tx->chunk_last) {
+		finish(s);
+		return;
+	}
+	if (tx->failed != NULL)
+		say_failed(s);
+	else
+		reply_more(s, "250 2.0.0 Ok: %llu bytes",
+		    (unsigned long long)tx->chunk_size);
+	wait_over(s, COMMAND);
+}
+
+/* All content has arrived. */
+static void
+finish(struct session *s)
+{
+	struct transaction *tx = s->tx;
+
+	s->where = STR("END-OF-MESSAGE");
+	wait_begin(s);
+	if (tx->content.bare_lf)
+		log_info("bare <LF> received after %s from " STRF "[" STRF "]",
+		    tx->bdat ? "BDAT" : "DATA", STRV(s->name), STRV(s->addr));
+	if (tx->cleanup == NULL) {
+		say_failed(s);
+		transaction_reset(s);
+		wait_over(s, COMMAND);
+		return;
+	}
+	access_check(s, AT_END_OF_DATA, STR("END-OF-MESSAGE"), finish_checked);
+}
+
+static void
+finish_checked(struct session *s, enum outcome outcome)
+{
+	struct transaction *tx = s->tx;
+
+	if (tx->cleanup == NULL && outcome != REFUSED) {
+		say(s, tx->failed);	/* lost meanwhile */
+		outcome = REFUSED;
+	}
+	if (outcome == REFUSED) {
+		transaction_reset(s);
+		wait_over(s, COMMAND);
+		return;
+	}
+	tx->ending = true;
+	talk_deadline(tx->cleanup, s->smtpd->conf.ipc_timeout * 1000);
+	talk_send(tx->cleanup, MSG_mail_end, &(struct msg_mail_end){ 0 });
+}
+
+/* --- what cleanup says --- */
+
+static void
+on_verdict(void *ctx, struct talk *t, enum msg id, const void *msg)
+{
+	struct session *s = ctx;
+	struct transaction *tx = s->tx;
+	const struct msg_mail_done *done = msg;
+	char text[512];
+
+	(void)t;
+	if (id == MSG_mail_id) {
+		tx->queue_id = arena_str(tx->arena,
+		    ((const struct msg_mail_id *)msg)->queue_id);
+		log_mail(tx->queue_id, "client=" STRF "[" STRF "]",
+		    STRV(s->name), STRV(s->addr));
+		return;
+	}
+	tx->cleanup = NULL;
+	switch ((enum mail_status)done->status) {
+	case MAIL_OK:
+		if (tx->bdat)
+			snprintf(text, sizeof(text), "250 2.0.0 Ok: %llu bytes "
+			    "queued as " STRF,
+			    (unsigned long long)tx->chunk_size,
+			    STRV(done->queue_id));
+		else
+			snprintf(text, sizeof(text), "250 2.0.0 Ok: queued as "
+			    STRF, STRV(done->queue_id));
+		break;
+	case MAIL_NO_SPACE:
+		snprintf(text, sizeof(text),
+		    "452 4.3.1 Insufficient system storage");
+		break;
+	case MAIL_TOO_BIG:
+		snprintf(text, sizeof(text), "%s", too_big);
+		break;
+	case MAIL_TOO_MANY_HOPS:
+		snprintf(text, sizeof(text), "554 5.4.0 Error: too many hops");
+		break;
+	case MAIL_REJECTED:
+	case MAIL_BAD_CONTENT:
+		snprintf(text, sizeof(text), "%c50 " STRF " " STRF,
+		    done->dsn.n > 0 ? done->dsn.p[0] : '5', STRV(done->dsn),
+		    STRV(done->reason));
+		break;
+	case MAIL_NO_RCPT:
+		snprintf(text, sizeof(text),
+		    "554 5.5.1 Error: no valid recipients");
+		break;
+	case MAIL_RETRY:
+		snprintf(text, sizeof(text), "%s", no_queue);
+		break;
+	}
+	if (tx->ending) {
+		say(s, text);
+		transaction_reset(s);
+		wait_over(s, COMMAND);
+	} else				/* early: the rest is thrown away */
+		tx->failed = arena_cstr(tx->arena, str_of(text));
+}
+
+static void
+on_cleanup_gone(void *ctx, struct talk *t, const char *why)
+{
+	struct session *s = ctx;
+	struct transaction *tx = s->tx;
+
+	(void)t;
+	log_warn("cleanup: %s", why);
+	tx->cleanup = NULL;
+	if (tx->failed == NULL)
+		tx->failed = no_queue;
+	if (tx->ending) {
+		say(s, tx->failed);
+		transaction_reset(s);
+		wait_over(s, COMMAND);
+	}
+}
+
+/* Unless a restriction's reply was the one to this very chunk. */
+static void
+say_failed(struct session *s)
+{
+	if (!s->tx->replied)
+		say(s, s->tx->failed);
+	s->tx->replied = false;
+}
+
+/* The verdict on the message; in LMTP once a recipient (RFC 2033 4.2). */
+static void
+say(struct session *s, const char *text)
+{
+	size_t n = s->lmtp && s->tx->nrcpts > 1 ? s->tx->nrcpts : 1;
+
+	while (--n > 0)
+		reply_more(s, "%s", text);
+	reply(s, "%s", text);
+}

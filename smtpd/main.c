@@ -1,0 +1,154 @@
+/*
+ * smtpd - the SMTP server: many clients, one loop, no file.
+ *
+ * Runs as postern-net in an empty root. What it may not do itself it asks:
+ * lookup (whose is this address, what does that table say), anvil (how much
+ * has this client done), cleanup (take this mail). RFC 5321; smtpd(8).
+ */
+#include "smtpd/smtpd.h"
+
+static const struct param params[] = {
+#define PARAM(...) PARAM_ROW(struct smtpd_conf, __VA_ARGS__)
+#include "smtpd/params.def"
+#undef PARAM
+};
+
+static void on_open(void *ctx, struct service *);
+static void on_start(void *ctx, struct service *);
+static void on_listen(void *ctx, struct str name, int fd);
+static void on_accept(void *ctx, int fd, const struct sockaddr_storage *);
+static void on_drained(void *ctx, struct channel *);
+static void on_drain(void *ctx);
+static bool get_bool(struct conf *, const char *name);
+static struct match_list *networks(struct smtpd *, struct str list,
+		const char *name);
+
+struct port { struct list link; struct listener *listener; };
+
+int
+main(int argc, char **argv)
+{
+	struct smtpd d = { 0 };
+	const struct service_def def = {
+		.role = ROLE_SMTPD, .params = params, .nparams = nitems(params),
+		.conf = &d.conf, .ctx = &d, .open = on_open,
+		.start = on_start, .on_listen = on_listen,
+		.on_drained = on_drained, .on_drain = on_drain,
+	};
+
+	return service_main(&def, argc, argv);
+}
+
+/* All that main.cf says is read here, while files can be read. */
+static void
+on_open(void *ctx, struct service *service)
+{
+	struct smtpd *d = ctx;
+	struct conf *conf = service_conf(service);
+	struct problems p = { 0 };
+
+	d->service = service;
+	d->arena = arena_new(64 << 20);
+	list_init(&d->sessions);
+	list_init(&d->listeners);
+	d->myhostname = conf_get(conf, "myhostname");
+	d->mail_name = conf_get(conf, "mail_name");
+	if (!conf_parse_size(conf_get(conf, "message_size_limit"),
+	    &d->message_size_limit) ||
+	    !conf_parse_size(conf_get(conf, "line_length_limit"),
+	    &d->line_max))
+		die("message_size_limit or line_length_limit: no number");
+	if (d->line_max > STREAM_INPUT_MAX / 2)
+		d->line_max = STREAM_INPUT_MAX / 2;
+	d->smtputf8 = get_bool(conf, "smtputf8_enable");
+	d->soft_bounce = get_bool(conf, "soft_bounce");
+	d->mynetworks = networks(d, conf_get(conf, "mynetworks"),
+	    "mynetworks");
+	d->interfaces = networks(d, conf_get(conf, "inet_interfaces"),
+	    "inet_interfaces");
+	d->limit_exceptions = networks(d,
+	    d->conf.smtpd_client_event_limit_exceptions,
+	    "smtpd_client_event_limit_exceptions");
+	access_open(d, &p);
+	for (size_t i = 0; i < p.n; i++)
+		log_at(p.v[i].fatal ? LL_FATAL : LL_WARN, STR(""), "%s",
+		    p.v[i].text);
+	if (problems_fatal(&p))
+		die("restrictions: %s", p.v[0].text);
+	problems_free(&p);
+}
+
+static void
+on_start(void *ctx, struct service *service)
+{
+	struct smtpd *d = ctx;
+
+	d->loop = service_loop(service);
+}
+
+static void
+on_listen(void *ctx, struct str name, int fd)
+{
+	struct smtpd *d = ctx;
+	struct port *port = arena_alloc(d->arena, sizeof(*port));
+
+	(void)name;
+	port->listener = listener_new(d->loop, fd, on_accept, d);
+	list_append(&d->listeners, &port->link);
+}
+
+static void
+on_accept(void *ctx, int fd, const struct sockaddr_storage *from)
+{
+	session_new(ctx, fd, from);
+}
+
+static void
+on_drained(void *ctx, struct channel *c)
+{
+	(void)c;
+	content_drained(ctx);
+}
+
+/* A new smtpd has our listeners; our sessions go on until they end. */
+static void
+on_drain(void *ctx)
+{
+	struct smtpd *d = ctx;
+
+	d->draining = true;
+	list_each(l, &d->listeners) {
+		struct port *port = container_of(l, struct port, link);
+
+		listener_free(&port->listener);
+		list_remove(l);
+	}
+	list_each(l, &d->sessions)
+		session_drain(container_of(l, struct session, link));
+	if (list_empty(&d->sessions))
+		service_exit(d->service);
+}
+
+static bool
+get_bool(struct conf *conf, const char *name)
+{
+	bool on = false;
+
+	if (!conf_parse_bool(conf_get(conf, name), &on))
+		die("%s: neither yes nor no", name);
+	return on;
+}
+
+static struct match_list *
+networks(struct smtpd *d, struct str list, const char *name)
+{
+	struct match_list *m;
+	struct buf why;
+
+	buf_init(&why, 4096);
+	m = match_list_open(list, conf_dir(service_conf(d->service)), 0, &why);
+	if (why.n > 0)
+		log_warn("%s: %s", name, buf_cstr(&why));
+	buf_free(&why);
+	return m;
+}

@@ -1,0 +1,89 @@
+/*
+ * peer - who the client is, and how log lines name it.
+ *
+ * Names of other hosts need DNS, which is resolve's; until that is there a
+ * client that is not this machine is "unknown", as one without a PTR record.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "address/address.h"
+#include "smtpd/smtpd.h"
+
+static bool is_loopback(const uint8_t addr[16], int family);
+
+void
+peer_name(struct session *s, const struct sockaddr_storage *from)
+{
+	const struct sockaddr_in6 *in6 = (const void *)from;
+	const struct sockaddr_in *in = (const void *)from;
+	struct smtpd *d = s->smtpd;
+	char text[INET6_ADDRSTRLEN] = "";
+	const void *addr = &in->sin_addr;
+	uint16_t port = ntohs(in->sin_port);
+	uint8_t bytes[16];
+	struct buf key;
+	int family;
+
+	if (from->ss_family == AF_INET6) {
+		addr = &in6->sin6_addr;
+		port = ntohs(in6->sin6_port);
+	}
+	inet_ntop(from->ss_family, addr, text, sizeof(text));
+	/* ::ffff:192.0.2.1 is 192.0.2.1, here and in all tables. */
+	family = ip_parse(str_of(text), bytes);
+	if (family == AF_INET)
+		inet_ntop(AF_INET, bytes, text, sizeof(text));
+	s->addr = arena_str(s->arena, str_of(text));
+	s->port = str_of(arena_printf(s->arena, "%u", port));
+	s->name = is_loopback(bytes, family) ? STR("localhost") :
+					       STR("unknown");
+	s->limited = match_list_addr(d->limit_exceptions, s->name, s->addr) ==
+	    NONE;
+	if (!s->limited || family == 0)
+		return;
+	buf_init(&key, 64);
+	ip_mask_print(bytes, family, (unsigned)(family == AF_INET ?
+	    d->conf.smtpd_client_ipv4_prefix_length :
+	    d->conf.smtpd_client_ipv6_prefix_length), &key);
+	s->anvil_key = arena_str(s->arena, buf_view(&key));
+	buf_free(&key);
+}
+
+/*
+ * "reject: RCPT from name[addr]: text; from=<s> to=<r> proto=ESMTP helo=<h>",
+ * in Postfix's form: log readers depend on it.
+ */
+void
+log_refusal(struct session *s, const char *what, struct str text)
+{
+	const struct transaction *tx = s->tx;
+	struct str qid = tx != NULL && tx->queue_id.n > 0 ? tx->queue_id :
+							    STR("NOQUEUE");
+	struct buf line;
+
+	buf_init(&line, 8192);
+	buf_printf(&line, "%s: " STRF " from " STRF "[" STRF "]: " STRF ";",
+	    what, STRV(s->where), STRV(s->name), STRV(s->addr), STRV(text));
+	if (tx != NULL) {
+		buf_printf(&line, " from=<" STRF ">", STRV(tx->sender));
+		if (tx->pending != NULL)
+			buf_printf(&line, " to=<" STRF ">",
+			    STRV(tx->pending->address));
+	}
+	buf_printf(&line, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
+	if (s->helo.str.n > 0)
+		buf_printf(&line, " helo=<" STRF ">", STRV(s->helo.str));
+	log_mail(qid, "%s", buf_cstr(&line));
+	buf_free(&line);
+}
+
+static bool
+is_loopback(const uint8_t addr[16], int family)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	if (family == AF_INET)
+		return addr[0] == 127;
+	return family == AF_INET6 && memcmp(addr, one, sizeof(one)) == 0;
+}

@@ -1,0 +1,231 @@
+/*
+ * rule_address - restrictions that ask lookup whose an address is.
+ *
+ * One question per address: its answer is kept for the rules that follow.
+ */
+#include "address/address.h"
+#include "route/route.h"
+#include "smtpd/access.h"
+
+#define PEER_WAIT_MS 10000	/* for lookup to (re)start */
+
+static enum step auth_destination(struct check *, const struct rule *);
+static enum step unauth_destination(struct check *, const struct rule *);
+static enum step defer_unauth(struct check *, const struct rule *);
+static enum step unlisted_rcpt(struct check *, const struct rule *);
+static enum step unlisted_sender(struct check *, const struct rule *);
+static enum step refuse_relay(struct check *, int64_t code);
+static enum step refuse_unlisted(struct check *, const struct answer *,
+		    bool sender);
+static void	 ask_ready(void *ctx, struct channel *);
+static void	 ask(struct check *, struct channel *);
+static void	 on_answer(void *ctx, struct talk *, enum msg, const void *);
+static void	 on_gone(void *ctx, struct talk *, const char *why);
+
+static const struct talk_ops ask_ops = { on_answer, on_gone };
+
+enum step
+rule_permit_auth_destination(struct check *c, const struct rule *r)
+{
+	return ask_address(c, false, r, auth_destination);
+}
+
+enum step
+rule_reject_unauth_destination(struct check *c, const struct rule *r)
+{
+	return ask_address(c, false, r, unauth_destination);
+}
+
+enum step
+rule_defer_unauth_destination(struct check *c, const struct rule *r)
+{
+	return ask_address(c, false, r, defer_unauth);
+}
+
+enum step
+rule_reject_unlisted_recipient(struct check *c, const struct rule *r)
+{
+	return ask_address(c, false, r, unlisted_rcpt);
+}
+
+enum step
+rule_reject_unlisted_sender(struct check *c, const struct rule *r)
+{
+	return ask_address(c, true, r, unlisted_sender);
+}
+
+static enum step
+auth_destination(struct check *c, const struct rule *r)
+{
+	(void)r;
+	return c->rcpt.authorized ? PERMIT : NEXT;
+}
+
+static enum step
+unauth_destination(struct check *c, const struct rule *r)
+{
+	(void)r;
+	return refuse_relay(c, c->s->smtpd->conf.relay_domains_reject_code);
+}
+
+static enum step
+defer_unauth(struct check *c, const struct rule *r)
+{
+	(void)r;
+	return refuse_relay(c,
+	    c->s->smtpd->conf.relay_domains_reject_code - 100);
+}
+
+static enum step
+refuse_relay(struct check *c, int64_t code)
+{
+	if (c->rcpt.authorized)
+		return NEXT;
+	/* A table failed: whether it is ours is not known. */
+	if (c->rcpt.found == RETRY)
+		return refuse(c, 451, "4.3.0",
+		    "<" STRF ">: Temporary lookup failure",
+		    STRV(c->rcpt.address));
+	return refuse(c, code, "5.7.1", "<" STRF ">: Relay access denied",
+	    STRV(c->rcpt.address));
+}
+
+static enum step
+unlisted_rcpt(struct check *c, const struct rule *r)
+{
+	(void)r;
+	return refuse_unlisted(c, &c->rcpt, false);
+}
+
+static enum step
+unlisted_sender(struct check *c, const struct rule *r)
+{
+	(void)r;
+	return refuse_unlisted(c, &c->sender, true);
+}
+
+static enum step
+refuse_unlisted(struct check *c, const struct answer *a, bool sender)
+{
+	const struct smtpd_conf *conf = &c->s->smtpd->conf;
+	int64_t code = conf->unknown_local_recipient_reject_code;
+	struct str table = a->table;
+
+	switch (a->found) {
+	case FOUND:
+		return NEXT;
+	case RETRY:
+		return refuse(c, 451, "4.3.0",
+		    "<" STRF ">: Temporary lookup failure", STRV(a->address));
+	case NONE:
+		break;
+	}
+	switch (a->cls) {
+	case CLASS_ALIAS:
+		code = conf->unknown_virtual_alias_reject_code;
+		break;
+	case CLASS_VIRTUAL:
+		code = conf->unknown_virtual_mailbox_reject_code;
+		break;
+	case CLASS_RELAY:
+		code = conf->unknown_relay_recipient_reject_code;
+		break;
+	case CLASS_LOCAL:
+	case CLASS_DEFAULT:
+		break;
+	}
+	if (!conf->show_user_unknown_table_name)
+		table = STR("");
+	return refuse(c, code, sender ? "5.1.0" : "5.1.1", "<" STRF ">: %s "
+	    "address rejected: User unknown%s" STRF, STRV(a->address),
+	    sender ? "Sender" : "Recipient", table.n > 0 ? " in " : "",
+	    STRV(table));
+}
+
+/* --- the question --- */
+
+enum step
+ask_address(struct check *c, bool sender, const struct rule *r,
+    enum step (*then)(struct check *, const struct rule *))
+{
+	struct answer *a = sender ? &c->sender : &c->rcpt;
+	struct channel *ch;
+
+	if (a->known)
+		return then(c, r);
+	if (sender)
+		a->address = c->s->tx != NULL ? c->s->tx->sender : STR("");
+	else
+		a->address = check_rcpt(c);
+	if (a->address.n == 0)		/* none yet, or the null sender */
+		return NEXT;
+	c->rule = r;
+	c->then = then;
+	c->asked = a;
+	ch = service_peer(c->s->smtpd->service, ROLE_LOOKUP, STR(""));
+	if (ch != NULL)
+		ask(c, ch);
+	else
+		c->waiting = service_wait_peer(c->s->smtpd->service,
+		    ROLE_LOOKUP, STR(""), PEER_WAIT_MS, ask_ready, c);
+	return WAITS;
+}
+
+static void
+ask_ready(void *ctx, struct channel *ch)
+{
+	struct check *c = ctx;
+
+	c->waiting = NULL;
+	if (ch != NULL)
+		ask(c, ch);
+	else
+		on_gone(c, NULL, "does not answer");
+}
+
+static void
+ask(struct check *c, struct channel *ch)
+{
+	struct session *s = c->s;
+
+	s->ask = talk_open(ch, &ask_ops, c);
+	talk_deadline(s->ask, s->smtpd->conf.ipc_timeout * 1000);
+	talk_send(s->ask, MSG_address_ask, &(struct msg_address_ask){
+	    .is_sender = c->asked == &c->sender,
+	    .address = c->asked->address,
+	    .service = str_of(service_name(s->smtpd->service)) });
+}
+
+static void
+on_answer(void *ctx, struct talk *t, enum msg id, const void *msg)
+{
+	struct check *c = ctx;
+	const struct msg_address_answer *m = msg;
+	struct answer *a = c->asked;
+
+	(void)t;
+	(void)id;
+	c->s->ask = NULL;
+	a->known = true;
+	a->found = m->found == FOUND ? FOUND : m->found == NONE ? NONE : RETRY;
+	a->cls = m->class <= CLASS_DEFAULT ? (enum address_class)m->class :
+					     CLASS_DEFAULT;
+	a->authorized = m->authorized != 0;
+	a->table = arena_str(c->arena, m->table);
+	if (a->found == RETRY)
+		log_warn("lookup of <" STRF ">: " STRF, STRV(a->address),
+		    STRV(m->error));
+	check_resume(c, c->then(c, c->rule));
+}
+
+static void
+on_gone(void *ctx, struct talk *t, const char *why)
+{
+	struct check *c = ctx;
+
+	(void)t;
+	log_warn("lookup: %s", why);
+	c->s->ask = NULL;
+	check_resume(c, refuse(c, 451, "4.3.0",
+	    "<" STRF ">: Temporary lookup failure", STRV(c->asked->address)));
+}

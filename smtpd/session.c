@@ -1,0 +1,623 @@
+/*
+ * session - one SMTP client, from greeting to goodbye (RFC 5321).
+ *
+ * All that the protocol allows is in two tables: commands[] says what a
+ * client may say and when, states[] who reads what it sends next. refusals[]
+ * says what it hears when it is not allowed. A handler returns after it has
+ * posted a reply, or has entered WAIT for another process whose answer will.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "smtpd/smtpd.h"
+
+enum {				/* what a command needs */
+	NEED_HELO = 1 << 0,	/* where smtpd_helo_required */
+	NEED_MAIL = 1 << 1,
+	NEED_RCPT = 1 << 2,
+	NOT_IN_TX = 1 << 3,
+	NOT_BDAT  = 1 << 4,	/* not between the chunks of a message */
+	NO_ARG	  = 1 << 5,
+	LAST	  = 1 << 6,	/* ends a pipelined group: RFC 2920 3.1 */
+	JUNK	  = 1 << 7,	/* does nothing: counted */
+};
+
+static size_t	on_command(struct session *, struct str in);
+static size_t	on_discard(struct session *, struct str in);
+
+/* read: takes bytes, returns how many; 0: not yet enough. NULL: reads none. */
+static const struct state_def {
+	const char *name;
+	size_t	  (*read)(struct session *, struct str in);
+} states[] = {
+	[GREET]	  = { "greet",	 NULL },
+	[COMMAND] = { "command", on_command },
+	[DATA]	  = { "data",	 on_data },
+	[BDAT]	  = { "bdat",	 on_chunk },
+	[WAIT]	  = { "wait",	 NULL },
+	[CLOSE]	  = { "close",	 on_discard },
+};
+
+static const struct command {
+	const char *verb;
+	void	  (*run)(struct session *, struct str arg);
+	unsigned    flags;
+} commands[] = {
+	/* In the order of the line "disconnect from". */
+	{ "HELO",     cmd_helo,	    LAST },
+	{ "EHLO",     cmd_ehlo,	    LAST },
+	{ "LHLO",     cmd_lhlo,	    LAST },
+	{ "STARTTLS", cmd_starttls, LAST },
+	{ "AUTH",     cmd_auth,	    NEED_HELO | NOT_IN_TX },
+	{ "MAIL",     cmd_mail,	    NEED_HELO | NOT_IN_TX },
+	{ "RCPT",     cmd_rcpt,	    NEED_MAIL | NOT_BDAT },
+	{ "DATA",     cmd_data,	    NEED_RCPT | NOT_BDAT | NO_ARG | LAST },
+	{ "BDAT",     cmd_bdat,	    NEED_RCPT },
+	{ "RSET",     cmd_rset,	    NO_ARG | JUNK },
+	{ "NOOP",     cmd_noop,	    LAST | JUNK },
+	{ "VRFY",     cmd_vrfy,	    NEED_HELO | LAST | JUNK },
+	{ "EXPN",     cmd_expn,	    NEED_HELO | LAST | JUNK },
+	{ "ETRN",     cmd_etrn,	    NEED_HELO | NOT_IN_TX | JUNK },
+	{ "HELP",     cmd_help,	    JUNK },
+	{ "QUIT",     cmd_quit,	    NO_ARG },
+};
+#define UNKNOWN nitems(commands)	/* its place in the tally */
+_Static_assert(UNKNOWN < TALLY_MAX, "TALLY_MAX is too small");
+
+static const struct {
+	unsigned    flag;
+	const char *reply;
+} refusals[] = {
+	{ NEED_HELO, "503 5.5.1 Error: send HELO/EHLO first" },
+	{ NOT_BDAT,  "503 5.5.1 Error: BDAT in progress" },
+	{ NOT_IN_TX, "503 5.5.1 Error: nested MAIL command" },
+	{ NEED_MAIL, "503 5.5.1 Error: need MAIL command" },
+	{ NEED_RCPT, "503 5.5.1 Error: need RCPT command" },
+	{ NO_ARG,    "501 5.5.4 Error: no argument is allowed" },
+};
+
+static size_t	on_input(void *ctx, struct str in);
+static void	on_eof(void *ctx);
+static void	on_error(void *ctx, int err);
+static void	on_timeout(void *ctx);
+static void	on_drained(void *ctx);
+static void	on_delay(void *ctx);
+
+static const struct stream_ops stream_ops = {
+	.on_input = on_input, .on_eof = on_eof, .on_error = on_error,
+	.on_timeout = on_timeout, .on_drained = on_drained,
+};
+
+#define SESSION_MEMORY	(256 * 1024)	/* helo, addresses, held replies */
+#define CLOSE_WAIT_MS	5000		/* for the peer to take a last reply */
+#define UNSENT_MAX	65536		/* replies that a client won't read */
+#define SNIPPET_MAX	100		/* bytes of a client's in a log line */
+
+static bool	holds(const struct session *, unsigned flag, struct str arg);
+static bool	forbidden(struct session *, struct str verb, struct str line);
+static bool	is_noop(const struct session *, struct str verb);
+static void	run_command(struct session *, struct str line);
+static void	check_pipelining(struct session *, struct str rest);
+static void	put_reply(struct session *, struct str text);
+static void	hold_reply(struct session *, struct str line);
+static void	too_many_errors(struct session *);
+static void	flush(struct session *);
+static void	log_end(struct session *);
+static void	log_snippet(struct session *, const char *what, struct str);
+
+struct session *
+session_new(struct smtpd *d, int fd, const struct sockaddr_storage *from)
+{
+	struct arena *a = arena_new(SESSION_MEMORY);
+	struct session *s = arena_alloc(a, sizeof(*s));
+
+	s->arena = a;
+	s->smtpd = d;
+	s->state = GREET;
+	s->where = STR("CONNECT");
+	s->stream = stream_new(d->loop, fd, &stream_ops, s);
+	stream_cork(s->stream, true);
+	stream_pause(s->stream, true);
+	list_append(&d->sessions, &s->link);
+	d->nsessions++;
+	peer_name(s, from);
+	log_info("connect from " STRF "[" STRF "]", STRV(s->name),
+	    STRV(s->addr));
+	greet(s);
+	return s;
+}
+
+void
+session_close(struct session *s, const char *why)
+{
+	struct smtpd *d = s->smtpd;
+	struct arena *a = s->arena;
+
+	if (why != NULL)
+		log_info("%s after " STRF " from " STRF "[" STRF "]", why,
+		    STRV(s->where), STRV(s->name), STRV(s->addr));
+	log_end(s);
+	limit_gone(s);
+	access_cancel(s);
+	talk_close(&s->ask);
+	transaction_reset(s);
+	timer_free(&s->delay);
+	keep(&s->helo, STR(""));
+	keep(&s->held, STR(""));
+	keep(&s->site, STR(""));
+	stream_free(&s->stream);
+	list_remove(&s->link);
+	d->nsessions--;
+	arena_free(&a);
+	if (d->draining && list_empty(&d->sessions))
+		service_exit(d->service);
+}
+
+void
+keep(struct kept *k, struct str text)
+{
+	mem_free(k->mem);
+	*k = (struct kept){ 0 };
+	if (text.n == 0)
+		return;
+	k->mem = mem_new(text.n + 1);
+	memcpy(k->mem, text.p, text.n);
+	k->str = (struct str){ k->mem, text.n };
+}
+
+/* Old sessions go on after a reload; idle ones are told to come again. */
+void
+session_drain(struct session *s)
+{
+	if (s->state == COMMAND && s->tx == NULL && !session_has_input(s))
+		reply_close(s, "421 4.3.2 " STRF
+		    " Error: service is restarting, please try again",
+		    STRV(s->smtpd->myhostname));
+}
+
+/* --- input --- */
+
+static size_t
+on_input(void *ctx, struct str in)
+{
+	struct session *s = ctx;
+	size_t used = 0, n;
+
+	s->in_input = true;
+	while (used < in.n && states[s->state].read != NULL) {
+		n = states[s->state].read(s, str_from(in, used));
+		if (n == 0)
+			break;
+		used += n;
+		if (s->state == COMMAND)
+			check_pipelining(s, str_from(in, used));
+	}
+	s->in_input = false;
+	if (s->state != WAIT && s->state != CLOSE) {
+		flush(s);
+		session_timer(s);
+		if (stream_unsent(s->stream) > UNSENT_MAX)
+			stream_pause(s->stream, true);
+	}
+	return used;
+}
+
+/* One line, one command. RFC 5321 2.3.8: only CRLF ends it. */
+static size_t
+on_command(struct session *s, struct str in)
+{
+	struct str rest = in, line;
+
+	switch (esmtp_line(&rest, (size_t)s->smtpd->line_max, &line)) {
+	case LINE_OK:
+		run_command(s, line);
+		break;
+	case LINE_MORE:
+		break;
+	case LINE_BARE_LF:
+		log_snippet(s, "bare <LF> received", line);
+		reply_close(s, "550 5.5.2 " STRF
+		    " Error: bare <LF> received", STRV(s->smtpd->myhostname));
+		return in.n;
+	case LINE_LONG:
+		log_snippet(s, "command line too long", in);
+		reply_close(s, "500 5.5.2 " STRF
+		    " Error: command line too long",
+		    STRV(s->smtpd->myhostname));
+		return in.n;
+	}
+	return in.n - rest.n;
+}
+
+static size_t
+on_discard(struct session *s, struct str in)
+{
+	(void)s;
+	return in.n;
+}
+
+static void
+run_command(struct session *s, struct str line)
+{
+	struct str rest = line, verb;
+	const struct command *c;
+
+	if (!str_token(&rest, " ", &verb)) {
+		s->command = UNKNOWN;
+		s->tally[UNKNOWN].all++;
+		reply(s, "500 5.5.2 Error: bad syntax");
+		return;
+	}
+	rest = str_trim(rest);
+	for (c = commands; c < commands + nitems(commands); c++)
+		if (str_eq_nocase(verb, str_of(c->verb)))
+			break;
+	s->command = (unsigned)(c - commands);
+	s->tally[s->command].all++;
+	if (s->command == UNKNOWN) {
+		if (forbidden(s, verb, line))
+			return;
+		s->where = STR("UNKNOWN");
+		if (is_noop(s, verb))
+			reply(s, "250 2.0.0 Ok");
+		else
+			reply(s, "502 5.5.2 Error: command not recognized");
+		return;
+	}
+	s->where = str_of(c->verb);
+	if (c->flags & JUNK && ++s->junk > s->smtpd->conf.smtpd_junk_command_limit)
+		s->errors++;
+	for (size_t i = 0; i < nitems(refusals); i++)
+		if (c->flags & refusals[i].flag &&
+		    !holds(s, refusals[i].flag, rest)) {
+			reply(s, "%s", refusals[i].reply);
+			return;
+		}
+	c->run(s, rest);
+}
+
+static bool
+holds(const struct session *s, unsigned flag, struct str arg)
+{
+	switch (flag) {
+	case NO_ARG:
+		return arg.n == 0;
+	case NEED_HELO:
+		return s->helo.str.n > 0 || !s->smtpd->conf.smtpd_helo_required;
+	case NEED_MAIL:
+		return s->tx != NULL;
+	case NEED_RCPT:
+		return s->tx != NULL && s->tx->nrcpts > 0;
+	case NOT_IN_TX:
+		return s->tx == NULL;
+	case NOT_BDAT:
+		return s->tx == NULL || !s->tx->bdat;
+	default:
+		return true;
+	}
+}
+
+/* HTTP and other tongues: one reply, no second command. */
+static bool
+forbidden(struct session *s, struct str verb, struct str line)
+{
+	struct str list = s->smtpd->conf.smtpd_forbidden_commands, item;
+	unsigned char first = (unsigned char)verb.p[0] | 0x20;
+	bool hit = false;
+
+	while (!hit && conf_list_next(&list, &item)) {
+		/* The default's /^[^A-Z]/ (params.def checks for others). */
+		if (str_starts(item, STR("regexp:")))
+			hit = first < 'a' || first > 'z';
+		else
+			hit = str_eq_nocase(item, verb);
+	}
+	if (!hit)
+		return false;
+	log_warn("non-SMTP command from " STRF "[" STRF "]: " STRF,
+	    STRV(s->name), STRV(s->addr), STRV(str_first(line, SNIPPET_MAX)));
+	reply_close(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+	return true;
+}
+
+static bool
+is_noop(const struct session *s, struct str verb)
+{
+	struct str list = s->smtpd->conf.smtpd_noop_commands, item;
+
+	while (conf_list_next(&list, &item))
+		if (str_eq_nocase(item, verb))
+			return true;
+	return false;
+}
+
+/* What was sent before the client could know the answer. */
+static void
+check_pipelining(struct session *s, struct str rest)
+{
+	if (rest.n == 0 || s->command >= UNKNOWN ||
+	    (commands[s->command].flags & LAST) == 0)
+		return;
+	if (!s->pipelined)
+		log_snippet(s, "improper command pipelining", rest);
+	s->pipelined = true;
+	if (s->smtpd->conf.smtpd_forbid_unauth_pipelining)
+		reply_close(s, "554 5.5.0 " STRF
+		    " Error: SMTP protocol synchronization",
+		    STRV(s->smtpd->myhostname));
+}
+
+bool
+session_has_input(const struct session *s)
+{
+	return stream_leftover(s->stream).n > 0;
+}
+
+/* --- output --- */
+
+void
+reply(struct session *s, const char *fmt, ...)
+{
+	struct smtpd *d = s->smtpd;
+	va_list ap;
+	char line[1024];
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	assert(n > 3);
+	if (line[0] == '2' || line[0] == '3') {
+		s->tally[s->command].good += line[0] == '2';
+		put_reply(s, str_of(line));
+		return;
+	}
+	if (d->soft_bounce && line[0] == '5') {
+		line[0] = '4';
+		if (n > 5 && line[4] == '5')
+			line[4] = '4';
+	}
+	s->errors++;
+	if (s->errors > d->conf.smtpd_soft_error_limit &&
+	    d->conf.smtpd_error_sleep_time > 0 && s->state != CLOSE)
+		hold_reply(s, str_of(line));
+	else
+		put_reply(s, str_of(line));
+	too_many_errors(s);
+}
+
+/* Whoever makes errors waits for each reply. */
+static void
+hold_reply(struct session *s, struct str line)
+{
+	keep(&s->held, line);
+	if (s->state != WAIT) {
+		s->after_wait = s->state;
+		session_enter(s, WAIT);
+	}
+	if (s->delay == NULL)
+		s->delay = timer_new(s->smtpd->loop, on_delay, s);
+	timer_set(s->delay, s->smtpd->conf.smtpd_error_sleep_time * 1000);
+}
+
+static void
+on_delay(void *ctx)
+{
+	struct session *s = ctx;
+
+	put_reply(s, s->held.str);
+	keep(&s->held, STR(""));
+	too_many_errors(s);
+	wait_over(s, s->after_wait);
+}
+
+static void
+too_many_errors(struct session *s)
+{
+	if (s->held.str.n > 0 || s->state == CLOSE ||
+	    s->errors < s->smtpd->conf.smtpd_hard_error_limit)
+		return;
+	log_info("too many errors after " STRF " from " STRF "[" STRF "]",
+	    STRV(s->where), STRV(s->name), STRV(s->addr));
+	reply_close(s, "421 4.7.0 " STRF " Error: too many errors",
+	    STRV(s->smtpd->myhostname));
+}
+
+void
+reply_more(struct session *s, const char *fmt, ...)
+{
+	va_list ap;
+	char line[1024];
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	put_reply(s, str_of(line));
+}
+
+void
+reply_close(struct session *s, const char *fmt, ...)
+{
+	va_list ap;
+	char line[1024];
+
+	if (s->state == CLOSE)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	put_reply(s, str_of(line));
+	session_enter(s, CLOSE);
+}
+
+/* The one place that writes to a client; its own bytes come back escaped. */
+static void
+put_reply(struct session *s, struct str text)
+{
+	struct buf out;
+
+	buf_init(&out, 4096);
+	log_escape(text, &out);
+	buf_puts(&out, "\r\n");
+	stream_write(s->stream, buf_view(&out));
+	buf_free(&out);
+}
+
+/* --- states --- */
+
+void
+session_enter(struct session *s, enum state to)
+{
+	log_debug("session " STRF "[" STRF "]: %s -> %s", STRV(s->name),
+	    STRV(s->addr), states[s->state].name, states[to].name);
+	s->state = to;
+	stream_pause(s->stream, states[to].read == NULL);
+	if (to == WAIT)
+		stream_timeout(s->stream, 0);
+	else if (to == CLOSE) {
+		stream_cork(s->stream, false);
+		stream_timeout(s->stream, CLOSE_WAIT_MS);
+		if (stream_unsent(s->stream) == 0)
+			on_drained(s);
+	} else if (!s->in_input)
+		session_timer(s);
+}
+
+void
+wait_begin(struct session *s)
+{
+	if (s->state != CLOSE)
+		session_enter(s, WAIT);
+}
+
+void
+wait_over(struct session *s, enum state next)
+{
+	if (s->state == CLOSE)
+		return;
+	if (s->held.str.n > 0) {		/* after the delay, then */
+		s->after_wait = next;
+		return;
+	}
+	session_enter(s, next);
+	if (!s->in_input && !session_has_input(s))
+		flush(s);
+}
+
+/* Replies to pipelined commands leave together (RFC 2920 3.2). */
+static void
+flush(struct session *s)
+{
+	stream_cork(s->stream, false);
+	stream_cork(s->stream, true);
+}
+
+/* For each read, or (smtpd_per_request_deadline) for a whole command. */
+void
+session_timer(struct session *s)
+{
+	struct smtpd_conf *conf = &s->smtpd->conf;
+	int64_t now, ms = conf->smtpd_timeout * 1000;
+
+	if (conf->smtpd_per_request_deadline && s->tx != NULL &&
+	    (s->state == DATA || s->state == BDAT)) {
+		now = clock_steady_ms();
+		if (s->deadline_ms == 0)
+			s->deadline_ms = now + ms;
+		ms = s->deadline_ms - now + (int64_t)s->tx->content.size *
+		    1000 / conf->smtpd_min_data_rate;
+		if (ms < 1)
+			ms = 1;
+	} else
+		s->deadline_ms = 0;
+	stream_timeout(s->stream, ms);
+}
+
+static void
+on_eof(void *ctx)
+{
+	struct session *s = ctx;
+
+	session_close(s, s->state == CLOSE ? NULL : "lost connection");
+}
+
+static void
+on_error(void *ctx, int err)
+{
+	struct session *s = ctx;
+
+	(void)err;
+	session_close(s, s->state == CLOSE ? NULL : "lost connection");
+}
+
+static void
+on_timeout(void *ctx)
+{
+	struct session *s = ctx;
+
+	if (s->state == CLOSE) {
+		session_close(s, NULL);
+		return;
+	}
+	log_info("timeout after " STRF " from " STRF "[" STRF "]",
+	    STRV(s->where), STRV(s->name), STRV(s->addr));
+	reply_close(s, "421 4.4.2 " STRF " Error: timeout exceeded",
+	    STRV(s->smtpd->myhostname));
+}
+
+/*
+ * The last reply is out: our side is closed, and what the client still sends
+ * is thrown away until it closes too. An instant close would reset the
+ * connection, and the reply might never be read.
+ */
+static void
+on_drained(void *ctx)
+{
+	struct session *s = ctx;
+
+	if (s->state == CLOSE)
+		shutdown(stream_fd(s->stream), SHUT_WR);
+	else if (states[s->state].read != NULL)
+		stream_pause(s->stream, false);
+}
+
+/* --- logs --- */
+
+static void
+log_end(struct session *s)
+{
+	unsigned good = 0, all = 0;
+	struct buf line;
+
+	buf_init(&line, 1024);
+	for (size_t i = 0; i <= UNKNOWN; i++) {
+		const struct tally *t = &s->tally[i];
+		const char *verb = i < UNKNOWN ? commands[i].verb : "unknown";
+
+		if (t->all == 0)
+			continue;
+		good += t->good;
+		all += t->all;
+		buf_putc(&line, ' ');
+		for (const char *p = verb; *p != '\0'; p++)
+			buf_putc(&line, (char)(*p | 0x20));
+		buf_printf(&line, t->good == t->all ? "=%u" : "=%u/%u",
+		    t->good, t->all);
+	}
+	buf_printf(&line, good == all ? " commands=%u" : " commands=%u/%u",
+	    good, all);
+	log_info("disconnect from " STRF "[" STRF "]%s", STRV(s->name),
+	    STRV(s->addr), buf_cstr(&line));
+	buf_free(&line);
+}
+
+/* "what after VERB from client: first bytes of text". */
+static void
+log_snippet(struct session *s, const char *what, struct str text)
+{
+	struct str part = str_first(text, SNIPPET_MAX);
+
+	log_info("%s after " STRF " from " STRF "[" STRF "]: " STRF, what,
+	    STRV(s->where), STRV(s->name), STRV(s->addr), STRV(part));
+}

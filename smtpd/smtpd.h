@@ -1,0 +1,205 @@
+/*
+ * smtpd - the parts of the SMTP server, and what they share.
+ *
+ * session.c  the dialogue: two tables, one screen        (start here)
+ * command.c  greetings and the small commands
+ * transaction.c  MAIL, RCPT: from a path and parameters to an envelope
+ * content.c  DATA, BDAT: content to cleanup, its verdict to the client
+ * access.c   restriction lists: parsing, the evaluation that may wait
+ * rule_*.c   the restrictions themselves
+ * limit.c    per-client limits (anvil), errors, junk
+ * peer.c     who the client is, and how log lines name it
+ *
+ * State: struct smtpd is the process, struct session a client, struct
+ * transaction one message of it.
+ */
+#ifndef SMTPD_SMTPD_H
+#define SMTPD_SMTPD_H
+#include <sys/socket.h>
+
+#include "conf/conf.h"
+#include "esmtp/esmtp.h"
+#include "event/event.h"
+#include "ipc/ipc.h"
+#include "service/service.h"
+#include "sys/sys.h"
+#include "table/table.h"
+
+struct smtpd_conf {
+#define PARAM PARAM_MEMBER
+#include "smtpd/params.def"
+#undef PARAM
+};
+
+struct rule_list;			/* access.c: a parsed restriction list */
+
+enum stage { AT_CLIENT, AT_HELO, AT_SENDER, AT_RELAY, AT_RECIPIENT, AT_DATA,
+	AT_END_OF_DATA, AT_ETRN, STAGE__MAX };
+
+struct smtpd {				/* the process */
+	struct service	   *service;
+	struct loop	   *loop;
+	struct arena	   *arena;	/* parsed configuration */
+	struct smtpd_conf   conf;
+	/* Of common.def, read once: */
+	struct str	    myhostname, mail_name;
+	struct str	    delimiter, myorigin, parent_matches;
+	int64_t		    message_size_limit, line_max;
+	bool		    smtputf8, soft_bounce;
+	struct match_list  *mynetworks, *interfaces, *limit_exceptions;
+	const struct rule_list *rules[STAGE__MAX];
+	const struct rule_list *unlisted_rcpt, *unlisted_sender;
+	struct map	   *classes;	/* name: struct rule_list */
+	struct list	    sessions;
+	size_t		    nsessions;
+	struct list	    listeners;
+	bool		    draining;
+};
+
+enum state { GREET, COMMAND, DATA, BDAT, WAIT, CLOSE, STATE__MAX };
+
+/* What a command counts as in the line "disconnect from". */
+struct tally { unsigned good, all; };
+#define TALLY_MAX 20
+
+struct rcpt {
+	struct list link;
+	struct str  address, dsn_orcpt;
+	unsigned    dsn_notify;
+};
+struct attr { struct list link; struct str name, value; };
+
+struct transaction {			/* MAIL to its end */
+	struct arena   *arena;
+	struct str	sender;
+	struct str	dsn_envid, encoding;
+	unsigned	dsn_ret;
+	bool		smtputf8;
+	uint64_t	size_hint;
+	uint64_t	flags;		/* MAIL_ bits that rules set */
+	struct list	rcpts;		/* struct rcpt */
+	struct list	attrs;		/* struct attr, from rules */
+	struct rcpt    *pending;	/* that rules still look at */
+	size_t		nrcpts;
+	int64_t		over_limit;	/* RCPT refused for their number */
+	struct str	filter;
+	/* content: */
+	struct talk    *cleanup;
+	struct wait_peer *waiting;
+	struct content	content;
+	uint64_t	chunk_left;	/* BDAT: bytes to come */
+	uint64_t	chunk_size;
+	bool		chunk_last;
+	bool		bdat;		/* a BDAT came */
+	bool		ending;		/* mail_end was sent */
+	bool		replied;	/* to the chunk under way */
+	const char     *failed;		/* reply for when all has arrived */
+	struct str	queue_id;	/* "" before cleanup named it */
+};
+
+struct check;				/* access.c: an evaluation under way */
+
+/* Text that a client may replace for ever: no arena would hold it all. */
+struct kept { struct str str; char *mem; };
+void		 keep(struct kept *, struct str);	/* copies; "" frees */
+
+struct session {			/* one client, connect to disconnect */
+	struct list	   link;
+	struct smtpd	  *smtpd;
+	struct stream	  *stream;
+	struct arena	  *arena;	/* until the client is gone */
+	struct transaction *tx;		/* NULL: none */
+	struct check	  *check;	/* NULL: none */
+	struct talk	  *ask;		/* a question to lookup or anvil */
+	struct timer	  *delay;	/* of replies to errors */
+	enum state	   state, after_wait;
+	struct str	   name, addr, port;	/* client */
+	struct str	   anvil_key;		/* what anvil counts it as */
+	bool		   in_anvil;		/* a connection is counted */
+	enum client_event  event;		/* that anvil is asked about */
+	void		 (*counted)(struct session *, bool ok);
+	struct kept	   helo;		/* "" before HELO */
+	struct kept	   site;		/* of ETRN */
+	struct str	   where;		/* last command, for logs */
+	bool		   esmtp, lmtp;
+	bool		   limited;	/* not in limit_exceptions */
+	bool		   pipelined;	/* sent ahead where it must wait */
+	bool		   in_input;	/* replies are gathered */
+	int64_t	   errors, junk;
+	int64_t		   deadline_ms;	/* smtpd_per_request_deadline */
+	struct kept	   held;	/* a reply that waits for its delay */
+	unsigned	   command;	/* index in commands[], for tally */
+	struct tally	   tally[TALLY_MAX];
+};
+
+/* --- session.c --- */
+struct session	*session_new(struct smtpd *, int fd,
+		    const struct sockaddr_storage *);
+void		 session_close(struct session *, const char *why); /* NULL ok */
+void		 session_drain(struct session *);
+/* The one way to answer: "250 2.1.0 Ok"; counts errors by its first digit. */
+void		 reply(struct session *, const char *fmt, ...) PRINTF(2, 3);
+/* A line of a reply that goes on: "250-PIPELINING". */
+void		 reply_more(struct session *, const char *fmt, ...)
+		    PRINTF(2, 3);
+/* A reply and the end: 421 and its like. */
+void		 reply_close(struct session *, const char *fmt, ...)
+		    PRINTF(2, 3);
+/* Input waits until wait_over; the client's timer rests. */
+void		 wait_begin(struct session *);
+void		 wait_over(struct session *, enum state next);
+void		 session_enter(struct session *, enum state);
+void		 session_timer(struct session *);
+bool		 session_has_input(const struct session *);
+/* "EHLO-keywords" that discard lists name are left out. */
+bool		 keyword_discarded(const struct session *, const char *name);
+
+/* --- command.c: handlers of session.c's table --- */
+void		 greet(struct session *);
+void		 cmd_helo(struct session *, struct str arg);
+void		 cmd_ehlo(struct session *, struct str arg);
+void		 cmd_lhlo(struct session *, struct str arg);
+void		 cmd_rset(struct session *, struct str arg);
+void		 cmd_noop(struct session *, struct str arg);
+void		 cmd_vrfy(struct session *, struct str arg);
+void		 cmd_expn(struct session *, struct str arg);
+void		 cmd_etrn(struct session *, struct str arg);
+void		 cmd_help(struct session *, struct str arg);
+void		 cmd_quit(struct session *, struct str arg);
+void		 cmd_auth(struct session *, struct str arg);
+void		 cmd_starttls(struct session *, struct str arg);
+/* --- transaction.c --- */
+void		 cmd_mail(struct session *, struct str arg);
+void		 cmd_rcpt(struct session *, struct str arg);
+void		 transaction_reset(struct session *);
+/* --- content.c --- */
+void		 cmd_data(struct session *, struct str arg);
+void		 cmd_bdat(struct session *, struct str arg);
+size_t		 on_data(struct session *, struct str in);
+size_t		 on_chunk(struct session *, struct str in);
+/* A channel has room again: sessions that filled it go on. */
+void		 content_drained(struct smtpd *);
+
+/* --- access.c --- */
+enum outcome { PASS, REFUSED };
+/*
+ * Evaluates the lists of a stage (with those that smtpd_delay_reject put
+ * off), now or after questions to other processes; then done(). REFUSED: the
+ * reply was given and logged.
+ */
+void		 access_check(struct session *, enum stage, struct str subject,
+		    void (*done)(struct session *, enum outcome));
+void		 access_cancel(struct session *);
+/* Parses the lists of conf. Problems that stop the start are fatal. */
+void		 access_open(struct smtpd *, struct problems *);
+
+/* --- limit.c --- */
+/* done(false): the limit is passed, a reply was given. */
+void		 limit_event(struct session *, enum client_event,
+		    void (*done)(struct session *, bool ok));
+void		 limit_gone(struct session *);
+/* --- peer.c --- */
+void		 peer_name(struct session *, const struct sockaddr_storage *);
+void		 log_refusal(struct session *, const char *what,
+		    struct str text);
+#endif
