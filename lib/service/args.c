@@ -1,6 +1,6 @@
 /*
- * A daemon's command line: -c DIR -n NAME -o name=value... -u uid:gid:login.
- * Also the log, opened as main.cf says.
+ * A daemon's command line: -c DIR -n NAME -o name=value... -u uid:gid:login,
+ * -v. Also the log, opened as main.cf says.
  */
 #include <syslog.h>
 #include <unistd.h>
@@ -42,7 +42,7 @@ service_args_parse(struct service_args *args, int argc, char **argv,
 	args->overrides = mem_grow(NULL, (size_t)argc + 1,
 	    sizeof(*args->overrides));
 	opterr = 0;
-	while ((c = getopt(argc, argv, "+c:n:o:u:")) != -1)
+	while ((c = getopt(argc, argv, "+c:n:o:u:v")) != -1)
 		switch (c) {
 		case 'c':
 			args->dir = optarg;
@@ -58,6 +58,9 @@ service_args_parse(struct service_args *args, int argc, char **argv,
 				*why = "-u takes uid:gid:login";
 				return (false);
 			}
+			break;
+		case 'v':
+			log_verbose(true);
 			break;
 		default:
 			return (false);

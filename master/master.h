@@ -1,0 +1,186 @@
+/*
+ * master, inside: the supervisor's state.
+ *
+ * One struct master is made in main.c. A plan is what a configuration asks
+ * for; children are what runs. Children whose service is NULL belong to an
+ * earlier plan (they leave when their work is done) or are agents.
+ */
+#ifndef MASTER_MASTER_H
+#define MASTER_MASTER_H
+#include "conf/conf.h"
+#include "event/event.h"
+#include "ipc/ipc.h"
+#include "priv/priv.h"
+#include "sys/sys.h"
+
+struct master_conf {
+#define PARAM PARAM_MEMBER
+#include "master/params.def"
+#undef PARAM
+};
+
+/* What one line of master.cf (or the rule that there is one) asks for. */
+struct service {
+	struct list	 link;
+	struct master	*master;
+	char		*name;
+	enum role	 role;
+	unsigned	 processes;
+	bool		 is_inet;
+	int		 line;		/* of master.cf; 0: always there */
+	char		**argv;		/* -o name=value ..., then arguments */
+	size_t		 argc;
+	struct timer	*restart;
+	int64_t		 backoff_ms;
+	uint64_t	 deaths;
+};
+
+/* A socket that is listened on. */
+struct socket_entry {
+	struct list	 link;
+	char		*name;		/* "127.0.0.1:25", "public/showq" */
+	char		*service;	/* who accepts on it */
+	enum role	 role;
+	int		 fd;
+	bool		 wanted;	/* by the plan of now */
+};
+
+struct plan {
+	struct conf	  *conf;
+	struct master_conf is;
+	struct list	   services;	/* struct service */
+	char		  *daemon_dir;
+	char		  *spool;
+	uid_t		   own_uids[3];	/* nobody's agent: our owners */
+	size_t		   nown_uids;
+	gid_t		   groups[16];	/* agent_trusted_groups */
+	size_t		   ngroups;
+	uid_t		   users[16];	/* agent_trusted_users */
+	size_t		   nusers;
+};
+
+struct child {
+	struct list	 link;
+	struct master	*master;
+	struct service	*service;	/* NULL: see above */
+	struct channel	*channel;	/* NULL: it is on its way out */
+	int		 channel_fd;
+	char		*name;
+	enum role	 role;
+	pid_t		 pid;
+	uint64_t	 instance;
+	int64_t		 born_ms, heard_ms, idle_ms;
+	int64_t		 stopped_ms;	/* SIGSTOP seen; 0: not */
+	int64_t		 hurry_ms;	/* must be gone soon after; 0: not */
+	uint64_t	 talks;
+	bool		 ready, begun, draining, silent;
+	/* agents */
+	uid_t		 uid;
+	gid_t		 gid;
+	char		*user;
+	bool		 wanted_again;
+};
+
+/* An agent that was asked for while there were too many. */
+struct want {
+	struct list	 link;
+	uid_t		 uid;
+	gid_t		 gid;
+	char		*user;
+	int64_t		 since_ms;
+};
+
+enum life { LIFE_RUN, LIFE_STOP_INTAKE, LIFE_STOP_REST };
+
+struct master {
+	const char	*dir;		/* configuration, as given */
+	char		*self;		/* path of this program */
+	char	       **argv;
+	bool		 foreground;
+	int		 ready_fd;	/* tell the starter here; -1: told */
+	struct loop	*loop;
+	struct plan	*plan;
+	struct list	 children, sockets, wants;
+	struct timer	*tick, *look, *handover;
+	struct listener	*status;
+	uint64_t	 instances, pings;
+	enum life	 life;
+	int64_t		 stop_ms;
+	int64_t		 started_s;
+	bool		 failed;	/* a first start that came to nothing */
+	int		 spool_fd, lock_fd, log_fd;
+	/* the guard: starts a new master when this one is killed */
+	pid_t		 guard_pid;
+	int		 guard_fd;
+	int64_t		 self_stamp;	/* of the binary, to see a new one */
+	unsigned	 handover_tries;
+};
+
+/* services.c */
+struct plan	*plan_load(struct master *, struct problems *);
+void		 plan_free(struct plan **);
+struct service	*plan_find(struct plan *, enum role, struct str name);
+bool		 service_same(const struct service *, const struct service *);
+
+/* listen.c: sockets of the plan: made, kept, or (vanished) closed. */
+void		 plan_listen(struct master *, struct problems *);
+void		 sockets_close(struct master *);
+
+/* child.c */
+void		 child_start(struct service *);
+struct child	*child_start_agent(struct master *, const struct want *);
+struct child	*child_new(struct master *, enum role, const char *name);
+void		 child_free(struct child *);
+void		 child_adopt(struct child *, int channel_fd);
+void		 child_drain(struct child *);
+/* Starts what the plan lacks, then tells the new ones to begin. */
+void		 children_settle(struct master *);
+void		 children_reap(struct master *);
+void		 children_tick(struct master *);
+void		 children_look(struct master *);
+struct child	*child_spare(struct master *, enum role, const char *name);
+
+/* agent.c */
+void		 agent_wanted(struct child *from, const struct msg_agent_want *);
+void		 agent_gone(struct child *);
+void		 agents_tick(struct master *);
+void		 want_free(struct want *);
+
+/* life.c: reload, stop */
+void		 life_reload(struct master *);
+void		 life_stop(struct master *, int signo);
+void		 life_abort(struct master *);
+void		 life_retire(struct master *);
+void		 life_stop_step(struct master *);
+_Noreturn void	 life_exit(struct master *, int status);
+
+/* status.c */
+void		 status_listen(struct master *);
+void		 status_print(struct master *, struct buf *);
+
+/* root_*.c */
+struct spawn {
+	const char	*path;
+	char	       **argv, **envp;
+	int		 channel, log;	/* log -1: none */
+};
+/* The child's pid, or -1 with errno. */
+pid_t		 root_spawn(const struct spawn *);
+/* Runs another program in this process, with these descriptors kept. */
+void		 root_exec(const char *path, char **argv, const int *keep,
+		    size_t nkeep);
+int		 root_guard(struct master *);
+int		 root_listen_inet(const struct sockaddr *, socklen_t);
+int		 root_listen_unix(int spool, const char *name, mode_t mode);
+bool		 root_spool(struct master *, struct plan *, bool check_only,
+		    struct problems *);
+int		 root_lock(struct master *, int spool, pid_t *other);
+int		 root_log_file(const struct plan *, struct problems *);
+
+/* handover.c */
+/* Becomes the program that now stands at its path; children live on. */
+void		 handover_exec(struct master *);
+/* What the program before left in fd. False: it makes no sense. */
+bool		 handover_take(struct master *, int fd);
+int64_t		 handover_stamp(const char *path); /* changes with the file */
+#endif

@@ -1,0 +1,173 @@
+/*
+ * root_spawn - fork and exec: a child is born with its channel as 3, the log
+ * as 4, nothing else of ours, and all signals as at login.
+ *
+ * The child drops root by itself (priv_enter) before it reads a byte.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "master/master.h"
+
+#define HIGH_FD	64	/* above all that a child is given */
+
+static void
+reset_signals(void)
+{
+	sigset_t none;
+
+	for (int s = 1; s < NSIG; s++)
+		(void)signal(s, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Puts fd where it shall be, without stepping on another. */
+static bool
+place(int fd, int at)
+{
+	return (fd < 0 ? true : dup2(fd, at) == at);
+}
+
+static _Noreturn void
+child_run(const struct spawn *s)
+{
+	int null = open("/dev/null", O_RDWR), channel, log = -1;
+
+	channel = fcntl(s->channel, F_DUPFD, HIGH_FD);
+	if (s->log >= 0)
+		log = fcntl(s->log, F_DUPFD, HIGH_FD);
+	if (null < 0 || channel < 0 || (s->log >= 0 && log < 0))
+		_exit(126);
+	if (!place(null, 0) || !place(null, 1) || !place(null, 2) ||
+	    !place(channel, 3) || !place(log, 4))
+		_exit(126);
+	fd_close_from(log >= 0 ? 5 : 4);
+	(void)setpgid(0, 0);	/* ^C at a terminal is master's alone */
+	reset_signals();
+	execve(s->path, s->argv, s->envp);
+	_exit(127);
+}
+
+pid_t
+root_spawn(const struct spawn *s)
+{
+	sigset_t all, before;
+	pid_t pid;
+	int error;
+
+	/* No handler of ours may run in the child. */
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0)
+		child_run(s);
+	error = errno;
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	errno = error;
+	return (pid);
+}
+
+void
+root_exec(const char *path, char **argv, const int *keep, size_t nkeep)
+{
+	for (size_t i = 0; i < nkeep; i++)
+		if (keep[i] >= 0)
+			(void)fd_cloexec(keep[i], false);
+	reset_signals();
+	execv(path, argv);
+	for (size_t i = 0; i < nkeep; i++)
+		if (keep[i] >= 0)
+			(void)fd_cloexec(keep[i], true);
+}
+
+/* --- the guard --- */
+
+/* One new master; true where it is up and has a guard of its own. */
+static bool
+start_anew(struct master *m)
+{
+	int pipe_fd[2], status;
+	char text[512], number[16];
+	char *argv[] = { m->self, (char[]){ "-c" }, (char *)(uintptr_t)m->dir,
+		(char[]){ "-r" }, number, NULL };
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe(pipe_fd) != 0)
+		return (false);
+	snprintf(number, sizeof(number), "%d", pipe_fd[1]);
+	pid = fork();
+	if (pid == 0) {
+		close(pipe_fd[0]);
+		execv(m->self, argv);
+		_exit(127);
+	}
+	close(pipe_fd[1]);
+	n = pid < 0 ? 0 : read(pipe_fd[0], text, sizeof(text));
+	close(pipe_fd[0]);
+	if (n >= 2 && memcmp(text, "ok", 2) == 0)
+		return (true);
+	if (pid > 0)
+		(void)waitpid(pid, &status, 0);
+	return (false);
+}
+
+/*
+ * Waits for master's end. A byte on fd: it left of its own will. Nothing but
+ * end of file: it was killed, and its children die with it.
+ */
+static _Noreturn void
+guard_run(struct master *m, int fd)
+{
+	unsigned wait_ms = 100;
+	char byte;
+	ssize_t n;
+	int null = open("/dev/null", O_RDWR);
+
+	reset_signals();
+	(void)setsid();
+	if (null < 0 || !place(fcntl(fd, F_DUPFD, HIGH_FD), 3) ||
+	    !place(null, 0) || !place(null, 1) || !place(null, 2))
+		_exit(1);
+	fd_close_from(4);
+	do
+		n = read(3, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n > 0)
+		_exit(0);
+	while (!start_anew(m)) {
+		(void)usleep(wait_ms * 1000);
+		wait_ms = wait_ms * 2 > 5000 ? 5000 : wait_ms * 2;
+	}
+	_exit(0);
+}
+
+int
+root_guard(struct master *m)
+{
+	int pipe_fd[2];
+	sigset_t all, before;
+	pid_t pid;
+
+	if (pipe2(pipe_fd, O_CLOEXEC) != 0)
+		return (errno);
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0)
+		guard_run(m, pipe_fd[0]);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	close(pipe_fd[0]);
+	if (pid < 0) {
+		close(pipe_fd[1]);
+		return (EAGAIN);
+	}
+	m->guard_pid = pid;
+	m->guard_fd = pipe_fd[1];
+	return (0);
+}
