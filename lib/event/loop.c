@@ -37,20 +37,28 @@ loop_new(void)
 	return loop;
 }
 
+/* What was said in this round, or before the first, leaves now. */
+static void
+end_round(struct loop *loop)
+{
+	list_each(l, &loop->hooks) {
+		struct hook *h = container_of(l, struct hook, link);
+
+		h->fn(h->ctx);
+	}
+	log_flush();
+}
+
 void
 loop_run(struct loop *loop)
 {
+	end_round(loop);
 	while (!loop->stop) {
 		loop->round++;
 		if (event_base_loop(loop->base,
 		    EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) == -1)
 			die("libevent: the loop failed");
-		list_each(l, &loop->hooks) {
-			struct hook *h = container_of(l, struct hook, link);
-
-			h->fn(h->ctx);
-		}
-		log_flush();
+		end_round(loop);
 	}
 	loop->stop = false;
 }
@@ -89,8 +97,14 @@ loop_free(struct loop **loop)
 void
 loop_before_sleep(struct loop *loop, void (*fn)(void *), void *ctx)
 {
-	struct hook *h = mem_new(sizeof(*h));
+	struct hook *h;
 
+	list_each(l, &loop->hooks) {
+		h = container_of(l, struct hook, link);
+		if (h->fn == fn && h->ctx == ctx)
+			return;
+	}
+	h = mem_new(sizeof(*h));
 	h->fn = fn;
 	h->ctx = ctx;
 	list_append(&loop->hooks, &h->link);

@@ -152,7 +152,11 @@ void		 talk_set(struct talk *, const struct talk_ops *, void *ctx);
 /* on_gone("deadline") unless a message arrives within ms; 0: none. The
  * message disarms it: set it anew for the next. */
 void		 talk_deadline(struct talk *, int64_t ms);
-/* An ENDS message frees the talk, here and at the peer. */
+/*
+ * An ENDS message frees the talk, here at once and at the peer when its
+ * handler has returned. What is sent to a peer that is gone, or has ended
+ * the talk, is dropped.
+ */
 void		 talk_send(struct talk *, enum msg, const void *);
 /* Over: tells the peer where it does not know. NULL is fine. No on_gone. */
 void		 talk_close(struct talk **);
