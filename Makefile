@@ -15,7 +15,7 @@ B        = build
 PREFIX   = /usr
 FUZZ_SECONDS = 60
 PKG      = libevent_core libcrypto lmdb libseccomp
-CPPFLAGS = -std=c11 -D_GNU_SOURCE -Ilib -I. $(PKG_CFLAGS)
+CPPFLAGS = -std=c11 -D_GNU_SOURCE -Ilib -I. $(PKG_CFLAGS) $(CPPSAN)
 WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wwrite-strings -Wswitch-enum -Wvla \
 	   -Wcast-qual -Wundef $(if $(SAN),,-Werror)
@@ -90,9 +90,22 @@ $B/fuzz/%: $B/tests/fuzz/%.o $(REPLAY) $(ALLPARTS) $B/lib.a
 units: $(UNITS)
 fuzzers: $(FUZZERS)
 
+check:
+	@tests/run
+quick: all
+	@tests/run house unit
+# Each target for FUZZ_SECONDS, from its kept corpus; finds stay in build/.
+fuzz:
+	@$(MAKE) -s -j2 B=build/fuzzing CC=clang OPT='-O1 -g' HARDEN= \
+	    SAN='-fsanitize=address,undefined,fuzzer-no-link' \
+	    FUZZ=-fsanitize=fuzzer fuzzers
+	@tests/fuzz/run $(FUZZ_SECONDS)
+bench: all
+	@bench/run
+
 clean:
 	rm -rf build
 
-.PHONY: all links units fuzzers clean
+.PHONY: all links units fuzzers check quick fuzz bench clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

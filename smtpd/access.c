@@ -230,7 +230,7 @@ take_step(struct check *c, enum step step)
 			c->text = c->defer_if_reject;
 		break;
 	case WAITS:
-		assert(!"a rule that waits takes no step");
+		die("a rule that waits takes no step");
 	}
 	finish(c, REFUSED);
 	return false;
