@@ -47,7 +47,8 @@ all: $(PROGRAMS) links
 define program
 $(call dest,$1): $(patsubst %.c,$B/%.o,$1) $B/$(dir $1)parts.a $B/lib.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+	@echo LD $$@
+	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
 endef
 $(foreach m,$(MAINS),$(eval $(call program,$m)))
 
@@ -55,18 +56,19 @@ define folder
 $B/$1/parts.a: $(call parts,$1/)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(AR) rcsT $$@ $$^
+	@$$(AR) rcsT $$@ $$^
 endef
 $(foreach f,$(sort $(patsubst %/,%,$(dir $(MAINS)))),$(eval $(call folder,$f)))
 
 $B/lib.a: $(LIB)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcsT $@ $^
+	@$(AR) rcsT $@ $^
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo CC $<
+	@$(CC) $(CPPFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # mailq and newaliases are sendmail by other names.
 links: $(PROGRAMS)
@@ -77,7 +79,8 @@ links: $(PROGRAMS)
 ALLPARTS = $(foreach f,$(sort $(patsubst %/,%,$(dir $(MAINS)))),$B/$f/parts.a)
 $B/unit/%: $B/tests/unit/%.o $(ALLPARTS) $B/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(ALLPARTS) $B/lib.a $(LDLIBS) -lcmocka
+	@echo LD $@
+	@$(CC) $(LDFLAGS) -o $@ $< $(ALLPARTS) $B/lib.a $(LDLIBS) -lcmocka
 
 # A fuzz target is one function; replay.c runs it over its kept corpus,
 # FUZZ=-fsanitize=fuzzer (with clang) makes it a fuzzer.
@@ -85,7 +88,8 @@ FUZZ =
 REPLAY = $(if $(FUZZ),,$B/tests/fuzz/replay.o)
 $B/fuzz/%: $B/tests/fuzz/%.o $(REPLAY) $(ALLPARTS) $B/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(FUZZ) -o $@ $< $(REPLAY) $(ALLPARTS) $B/lib.a $(LDLIBS)
+	@echo LD $@
+	@$(CC) $(LDFLAGS) $(FUZZ) -o $@ $< $(REPLAY) $(ALLPARTS) $B/lib.a $(LDLIBS)
 
 units: $(UNITS)
 fuzzers: $(FUZZERS)
