@@ -118,7 +118,6 @@ struct qmgr {
 	uint64_t	 sent, put_off, bounced, removed; /* since start */
 };
 
-extern const struct param qmgr_params[];
 /* clock.c: age of mail, safe against jumps of the wall clock */
 void		 age_start(struct qmgr *);
 int64_t		 age_s(struct qmgr *, int64_t arrival_us);

@@ -1,0 +1,84 @@
+/*
+ * bounce - writes delivery reports and hands them to cleanup.
+ *
+ * qmgr sends a message's descriptor; what happened to whom is in its
+ * journal. Runs as mail_owner, opens no file. RFC 3461, 3462, 3464.
+ */
+#include "qmgr/bounce.h"
+
+static const struct param params[] = {
+#define PARAM(...) PARAM_ROW(struct bounce_conf, __VA_ARGS__)
+#include "qmgr/params_bounce.def"
+#undef PARAM
+};
+
+static bool
+has_class(struct str classes, const char *name)
+{
+	struct str item;
+
+	while (conf_list_next(&classes, &item))
+		if (str_eq_nocase(item, str_of(name)))
+			return true;
+	return false;
+}
+
+static void
+configure(void *ctx, struct service *service)
+{
+	struct bounce *b = ctx;
+	struct conf *conf = service_conf(service);
+	struct str classes = conf_get(conf, "notify_classes"), origin;
+	struct buf sender;
+
+	b->service = service;
+	b->site.myhostname = conf_get(conf, "myhostname");
+	b->site.delay_warning_time = conf_number(conf, "delay_warning_time");
+	b->site.maximal_queue_lifetime =
+	    conf_number(conf, "maximal_queue_lifetime");
+	b->site.bounce_size_limit = b->conf.bounce_size_limit;
+	b->site.threaded = b->conf.enable_threaded_bounces;
+	b->notify_bounce = has_class(classes, "bounce");
+	b->notify_2bounce = has_class(classes, "2bounce");
+	b->notify_delay = has_class(classes, "delay");
+	b->twobounce_recipient = conf_get(conf, "2bounce_notice_recipient");
+	origin = conf_get(conf, "myorigin");
+	buf_init(&sender, 2048);	/* lives as long as the process */
+	buf_str(&sender, conf_get(conf, "double_bounce_sender"));
+	if (str_chr(buf_view(&sender), '@') == sender.n) {
+		buf_putc(&sender, '@');
+		buf_str(&sender, origin);
+	}
+	b->double_bounce = buf_view(&sender);
+	list_init(&b->requests);
+}
+
+static void
+on_talk(void *ctx, struct talk *talk, enum msg id)
+{
+	if (id == MSG_report)
+		request_new(ctx, talk);
+	else
+		talk_close(&talk);
+}
+
+static void
+on_drained(void *ctx, struct channel *ch)
+{
+	requests_resume(ctx, ch);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct bounce b = { 0 };
+	const struct service_def def = {
+		.role = ROLE_BOUNCE,
+		.params = params, .nparams = nitems(params),
+		.conf = &b.conf, .ctx = &b,
+		.open = configure, .on_talk = on_talk,
+		.on_drained = on_drained,
+	};
+
+	return service_main(&def, argc, argv);
+}
