@@ -32,6 +32,17 @@ priv_become_owner(const char *user)
 		die("become %s: root's rights came back", user);
 }
 
+void
+priv_give_back(void)
+{
+	uid_t uid = getuid();
+	gid_t gid = getgid();
+
+	if (setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0 ||
+	    geteuid() != uid || getegid() != gid)
+		die("give up set-uid rights: %s", strerror(errno));
+}
+
 bool
 priv_is_borrowed(void)
 {

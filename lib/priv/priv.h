@@ -49,6 +49,7 @@ bool	 priv_is_root(void);
 void	 priv_become_owner(const char *user);
 /* Started set-uid or set-gid: the environment and -c are a stranger's. */
 bool	 priv_is_borrowed(void);
+void	 priv_give_back(void);	/* from now on the caller's own rights */
 /* Test builds: what a filter would do to a syscall, by name. */
 bool	 priv_filter_allows(enum priv_filter, const char *syscall_name);
 #endif
