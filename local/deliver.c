@@ -232,15 +232,19 @@ deliver_folded(const struct recipient *r, struct str s)
 }
 
 void
-deliver_split(struct str nexthop, const char *preset, struct str *dsn,
-    struct str *text)
+deliver_split(struct str nexthop, const char *preset,
+    char dsn[DELIVER_DSN_SIZE], struct str *text)
 {
 	struct str s = str_trim(nexthop);
 	size_t n = dsn_status_length(s);
 
-	/* As dsn_split() and dsn_valid(): any class is taken as written. */
-	*dsn = n > 0 ? str_first(s, n) : str_of(preset);
 	*text = n > 0 ? str_trim(str_from(s, n)) : s;
+	snprintf(dsn, DELIVER_DSN_SIZE, "%s", preset);
+	if (n == 0 || n >= DELIVER_DSN_SIZE ||
+	    (preset[0] == '2') != (s.p[0] == '2'))
+		return;
+	snprintf(dsn, DELIVER_DSN_SIZE, STRF, STRV(str_first(s, n)));
+	dsn[0] = preset[0];
 }
 
 uint64_t

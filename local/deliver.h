@@ -60,11 +60,13 @@ struct msg_store *deliver_job(const struct recipient *, struct str path,
 /* ASCII letters in lower case; in the delivery's arena. */
 struct str deliver_folded(const struct recipient *, struct str);
 /*
- * "5.1.1 text" parted; without a status of the class that preset has, dsn
- * is the preset (dsn_split of Postfix).
+ * "5.1.1 text" parted. dsn is the status that stands there, but always of
+ * preset's class (its first digit), since the outcome is given; without one
+ * it is the preset.
  */
-void	 deliver_split(struct str nexthop, const char *preset, struct str *dsn,
-	    struct str *text);
+#define DELIVER_DSN_SIZE 16
+void	 deliver_split(struct str nexthop, const char *preset,
+	    char dsn[DELIVER_DSN_SIZE], struct str *text);
 /* "fcntl, dotlock" as LOCK_ bits; unknown words are named in a warning. */
 uint64_t deliver_locks(struct str words, const char *parameter);
 /* Is the limit at least message_size_limit? Else warns and says false. */

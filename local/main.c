@@ -6,7 +6,6 @@
 #include <pwd.h>
 #include <unistd.h>
 #include "local/local.h"
-#include "priv/priv.h"
 
 #define WHY_MAX		4096
 
@@ -34,7 +33,7 @@ open_all(void *ctx, struct service *service)
 	struct buf why;
 
 	l->service = service;
-	l->alone = !priv_is_root();
+	l->alone = geteuid() != 0;
 	l->own_uid = getuid();
 	buf_init(&why, WHY_MAX);
 	l->aliases = tables_open(conf_get(conf, "alias_maps"),

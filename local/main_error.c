@@ -15,12 +15,11 @@ static void
 begin(void *ctx, struct recipient *r)
 {
 	struct error *e = ctx;
-	struct delivery *d = r->delivery;
-	struct str dsn, text;
+	char dsn[DELIVER_DSN_SIZE];
+	struct str text;
 
-	deliver_split(d->msg.nexthop, e->preset, &dsn, &text);
-	deliver_result(r, e->retry ? DEFERRED : BOUNCED,
-	    arena_cstr(d->arena, dsn), text);
+	deliver_split(r->delivery->msg.nexthop, e->preset, dsn, &text);
+	deliver_result(r, e->retry ? DEFERRED : BOUNCED, dsn, text);
 }
 
 static void
