@@ -141,6 +141,8 @@ int	 queue_write_body(struct queue_writer *, struct str) MUST_USE;
  */
 int	 queue_write_rest(struct queue_writer *, struct str headers,
 	    const struct queue_message *msg) MUST_USE;
+/* To another directory (HOLD), before the sync. 0 or errno. */
+int	 queue_writer_move(struct queue_writer *, enum queue_dir) MUST_USE;
 /* Blocks: fsync. Run it in the pool. 0 or errno: this copy is then bad. */
 int	 queue_writer_sync(struct queue_writer *) MUST_USE;
 /* Head and envelope as written: for the offer. */

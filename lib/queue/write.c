@@ -239,6 +239,17 @@ queue_write_rest(struct queue_writer *w, struct str headers,
 }
 
 int
+queue_writer_move(struct queue_writer *w, enum queue_dir to)
+{
+	int err = w->dir == to ? 0 :
+	    queue_move(w->queue, w->id, w->dir, to);
+
+	if (err == 0)
+		w->dir = to;
+	return err;
+}
+
+int
 queue_writer_sync(struct queue_writer *w)
 {
 	if (fsync(w->fd) != 0)

@@ -1,0 +1,143 @@
+/*
+ * cleanup - what the parts of cleanup share.
+ *
+ * One struct mail is one message on its way into the queue: envelope and
+ * content come in, its queue file grows, and mail_finish() writes all but
+ * the sync. Once status is not MAIL_OK the file is gone and what still comes
+ * is swallowed. receive.c ties it to a talk; all else knows no channel.
+ */
+#ifndef CLEANUP_CLEANUP_H
+#define CLEANUP_CLEANUP_H
+#include "address/address.h"
+#include "conf/conf.h"
+#include "ipc/ipc.h"
+#include "mime/mime.h"
+#include "queue/queue.h"
+#include "service/service.h"
+#include "table/table.h"
+
+struct cleanup_conf {
+#define PARAM PARAM_MEMBER
+#include "cleanup/params.def"
+#undef PARAM
+};
+extern const struct param cleanup_params[];
+extern const size_t cleanup_nparams;
+
+/* How incomplete addresses are completed: trivial-rewrite(8). */
+struct rewrite {
+	struct str origin, domain;	/* "": nothing to append */
+	bool	   append_origin, append_domain, swap_bangpath, percent_hack;
+};
+
+struct cleanup {
+	struct cleanup_conf conf;
+	struct service	   *service;
+	struct queue	    queue;
+	struct rewrite	    local;
+	struct tables	   *virtual_alias;
+	struct match_list  *mydestination;
+	struct find_conf    find;
+	struct str	    myhostname, mail_name, empty_address;
+	int64_t		    size_max;		/* message_size_limit */
+	int64_t		    minfree;		/* bytes */
+	int64_t		    hops_max, line_max;
+	bool		    spread_extension;	/* to results of aliases */
+	bool		    drop[MH__OTHER];	/* message_drop_headers */
+	struct map	   *drop_others;	/* lower-case names */
+	struct buf	    scratch;
+	struct buf	    missed;		/* ids that were not offered */
+	uint64_t	    free_bytes;		/* at free_ms */
+	int64_t		    free_ms;
+};
+
+enum part { PART_BEGIN, PART_HEADER, PART_BODY };
+enum line { LINE_NEW, LINE_FIELD };
+
+struct addresses { struct str *v; size_t n, cap; };
+
+struct mail {
+	struct cleanup	    *c;
+	struct talk	    *talk;
+	struct arena	    *arena;
+	struct queue_writer *writer;
+	struct msg_mail_begin begin;	/* strings in the arena */
+	struct rewrite	     header_rules; /* both empty: leave headers */
+	struct str	     id, message_id;
+	bool		     complete;	/* add missing headers */
+	bool		     syncing, hold, discard;
+
+	enum mail_status     status;
+	struct str	     dsn, reason;
+
+	struct str	     sender, redirect, filter, encoding;
+	struct queue_rcpt   *rcpts;
+	size_t		     nrcpts, rcpts_cap;
+	size_t		     given;	/* recipients that the client named */
+	struct str	     last_given;
+	struct map	    *seen;	/* for duplicates */
+	struct addresses     bcc, prepend;
+	struct addresses     extracted, resent_extracted;
+
+	enum part	     part;
+	enum line	     line_state;
+	bool		     cr_held;	/* a CR whose LF may follow */
+	bool		     bol;	/* body: next byte begins a line */
+	bool		     resent, extra_line;
+	unsigned	     flags;	/* QMF_ */
+	uint64_t	     received;	/* bytes of content */
+	uint64_t	     seen_headers; /* bit per enum mime_header */
+	int64_t		     hops;
+	struct buf	     line, field, headers;
+};
+
+/* mail.c */
+struct mail	*mail_new(struct cleanup *, const struct msg_mail_begin *);
+void		 mail_attr(struct mail *, struct str name, struct str value);
+/* Completes and writes it. MAIL_OK: only the sync is left. */
+enum mail_status mail_finish(struct mail *);
+/* The first failure stays. The queue file goes at once. */
+void		 mail_fail(struct mail *, enum mail_status, const char *dsn,
+		    const char *reason);
+/* A local fault by errno. */
+void		 mail_fault(struct mail *, const char *what, int err);
+void		 mail_free(struct mail **);
+void		 addresses_add(struct addresses *, struct str);
+
+/* content.c: bytes of content, any cut. */
+void		 content_take(struct mail *, struct str);
+void		 content_end(struct mail *);
+
+/* header.c */
+void		 header_begin(struct mail *);
+void		 header_field(struct mail *, struct str field);
+void		 header_end(struct mail *);
+
+/* received.c */
+void		 received_print(struct mail *, struct buf *);
+
+/* rewrite.c */
+struct str	 rewrite_address(const struct rewrite *, struct arena *,
+		    struct str);
+/* False: nothing to change, out is left as it was. */
+bool		 rewrite_header(const struct rewrite *, struct str body,
+		    size_t tokens_max, struct buf *out);
+
+/* recipient.c */
+void		 recipient_add(struct mail *, struct str address,
+		    struct str dsn_orcpt, unsigned notify);
+/* Without aliases: what REDIRECT names. */
+void		 recipient_redirect(struct mail *);
+
+/* alias.c: address and all that it stands for. False: mail_fail was called. */
+bool		 alias_expand(struct mail *, struct str address,
+		    struct addresses *);
+
+/* setup.c: from the configuration; die where it can't work. */
+void		 cleanup_setup(struct cleanup *, struct conf *);
+void		 cleanup_end(struct cleanup *);
+
+/* receive.c */
+void		 receive_talk(struct cleanup *, struct talk *, enum msg);
+void		 receive_offer_missed(struct cleanup *);
+#endif

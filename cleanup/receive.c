@@ -1,0 +1,251 @@
+/*
+ * receive - talks with smtpd, pickup and bounce, the sync, the offer.
+ *
+ * mail_begin opens; mail_id is our first answer, mail_done the last. Many
+ * messages sync at once in the pool. A peer that closes or dies before it
+ * heard mail_done has not handed over: its file goes.
+ */
+#include <sys/statvfs.h>
+#include <errno.h>
+#include <unistd.h>
+#include "cleanup/cleanup.h"
+#include "sys/sys.h"
+
+#define FREE_TTL_MS	1000	/* how old a look at free space may be */
+#define OFFER_MAX	(IPC_PACKET_MAX - 1024)	/* envelope in an offer */
+
+struct receiver {		/* until mail_begin there is no mail */
+	struct cleanup	*c;
+	struct talk	*talk;
+	struct mail	*m;
+};
+
+static void	 on_message(void *, struct talk *, enum msg, const void *);
+static void	 on_gone(void *, struct talk *, const char *);
+
+static const struct talk_ops ops = { on_message, on_gone };
+
+void
+receive_talk(struct cleanup *c, struct talk *talk, enum msg msg)
+{
+	struct receiver *r = mem_new(sizeof(*r));
+
+	(void)msg;
+	r->c = c;
+	r->talk = talk;
+	talk_set(talk, &ops, r);
+}
+
+static void
+receiver_free(struct receiver **rp)
+{
+	mail_free(&(*rp)->m);
+	mem_free(*rp);
+	*rp = NULL;
+}
+
+static bool
+has_space(struct cleanup *c)
+{
+	int64_t now = clock_steady_ms();
+	struct statvfs fs;
+
+	if (c->free_ms != 0 && now - c->free_ms < FREE_TTL_MS)
+		return c->free_bytes >= (uint64_t)c->minfree;
+	if (fstatvfs(c->queue.root, &fs) != 0)
+		return true;	/* the write will tell */
+	c->free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	c->free_ms = now;
+	if (c->free_bytes >= (uint64_t)c->minfree)
+		return true;
+	log_warn("not enough free space in mail queue: %llu bytes < %lld",
+	    (unsigned long long)c->free_bytes, (long long)c->minfree);
+	return false;
+}
+
+/* The last word; the talk ends with it. */
+static void
+answer(struct receiver *r)
+{
+	struct mail *m = r->m;
+	struct msg_mail_done done = { .status = m->status, .queue_id = m->id,
+		.dsn = m->dsn, .reason = m->reason };
+
+	talk_send(r->talk, MSG_mail_done, &done);
+	receiver_free(&r);
+}
+
+static void
+begin(struct receiver *r, const struct msg_mail_begin *b)
+{
+	struct msg_mail_id id;
+
+	r->m = mail_new(r->c, b);
+	if (r->m->status == MAIL_OK && !has_space(r->c))
+		mail_fail(r->m, MAIL_NO_SPACE, "4.3.1",
+		    "Insufficient system storage");
+	if (r->m->status != MAIL_OK) {
+		answer(r);
+		return;
+	}
+	id = (struct msg_mail_id){ .queue_id = r->m->id };
+	talk_send(r->talk, MSG_mail_id, &id);
+}
+
+/* --- custody --- */
+
+static void
+offer(struct cleanup *c, struct str id, struct str envelope, int fd)
+{
+	struct channel *qmgr = service_peer(c->service, ROLE_QMGR, STR(""));
+	struct msg_offer msg = { .queue_id = id, .queue_file = fd };
+
+	if (qmgr == NULL || channel_unsent(qmgr) > IPC_UNSENT_HIGH) {
+		char name[QUEUE_ID_MAX] = "";
+
+		/* It is safe where it is: qmgr finds it, or hears later. */
+		fd_close(&fd);
+		memcpy(name, id.p, id.n < sizeof(name) ? id.n :
+		    sizeof(name) - 1);
+		buf_add(&c->missed, name, sizeof(name));
+		return;
+	}
+	if (envelope.n <= OFFER_MAX)
+		msg.envelope = envelope;
+	channel_send(qmgr, MSG_offer, &msg);
+}
+
+void
+receive_offer_missed(struct cleanup *c)
+{
+	while (c->missed.n >= QUEUE_ID_MAX) {
+		struct channel *qmgr = service_peer(c->service, ROLE_QMGR,
+		    STR(""));
+		struct msg_offer msg = { .queue_file = -1 };
+
+		if (qmgr == NULL || channel_unsent(qmgr) > IPC_UNSENT_HIGH)
+			return;
+		c->missed.n -= QUEUE_ID_MAX;
+		msg.queue_id = str_of(c->missed.p + c->missed.n);
+		channel_send(qmgr, MSG_offer, &msg);
+	}
+	c->missed.full = false;
+}
+
+static int
+sync_work(void *ctx)
+{
+	struct receiver *r = ctx;
+
+	return queue_writer_sync(r->m->writer);
+}
+
+static void
+sync_done(void *ctx, int err)
+{
+	struct receiver *r = ctx;
+	struct cleanup *c = r->c;
+	struct mail *m = r->m;
+	struct msg_mail_done done = { .status = MAIL_OK, .queue_id = m->id };
+	struct arena *arena;
+	struct str envelope = STR("");
+
+	m->syncing = false;
+	if (r->talk == NULL) {		/* nobody heard: never acknowledged */
+		receiver_free(&r);
+		return;
+	}
+	if (err != 0) {
+		mail_fault(m, "sync queue file", err);
+		answer(r);
+		return;
+	}
+	if (m->hold) {
+		close(queue_writer_keep(&m->writer));
+	} else {
+		arena = arena_new(OFFER_MAX + 64);
+		if (queue_writer_envelope(m->writer).n <= OFFER_MAX)
+			envelope = arena_str(arena,
+			    queue_writer_envelope(m->writer));
+		offer(c, m->id, envelope, queue_writer_keep(&m->writer));
+		arena_free(&arena);
+	}
+	talk_send(r->talk, MSG_mail_done, &done);
+	receiver_free(&r);
+}
+
+static void
+finish(struct receiver *r)
+{
+	struct mail *m = r->m;
+
+	if (mail_finish(m) != MAIL_OK || m->discard) {
+		if (m->discard)
+			log_mail(m->id, "removed (discarded)");
+		answer(r);
+		return;
+	}
+	m->syncing = true;
+	pool_run(service_pool(r->c->service), sync_work, sync_done, r);
+}
+
+/* --- the talk --- */
+
+/* A peer that breaks the order of the talk: it is over. */
+static void
+break_off(struct receiver *r, enum msg id)
+{
+	log_warn("message %d out of order", (int)id);
+	talk_close(&r->talk);
+	if (r->m == NULL || !r->m->syncing)
+		receiver_free(&r);
+}
+
+static void
+take_recipient(struct mail *m, const struct msg_mail_rcpt *rcpt)
+{
+	if (m->given++ == 0)
+		m->last_given = arena_str(m->arena,
+		    str_first(rcpt->address, ADDRESS_MAX));
+	recipient_add(m, rcpt->address, rcpt->dsn_orcpt,
+	    (unsigned)rcpt->dsn_notify & 15);
+}
+
+static void
+on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
+{
+	struct receiver *r = ctx;
+	const struct msg_mail_attr *attr = msg;
+	const struct msg_mail_content *content = msg;
+
+	(void)talk;
+	if ((r->m == NULL) != (id == MSG_mail_begin) ||
+	    (r->m != NULL && r->m->syncing)) {
+		break_off(r, id);
+		return;
+	}
+	if (id == MSG_mail_begin)
+		begin(r, msg);
+	else if (id == MSG_mail_rcpt)
+		take_recipient(r->m, msg);
+	else if (id == MSG_mail_attr)
+		mail_attr(r->m, attr->name, attr->value);
+	else if (id == MSG_mail_content)
+		content_take(r->m, content->bytes);
+	else if (id == MSG_mail_end)
+		finish(r);
+	else
+		break_off(r, id);
+}
+
+static void
+on_gone(void *ctx, struct talk *talk, const char *why)
+{
+	struct receiver *r = ctx;
+
+	(void)talk;
+	(void)why;
+	r->talk = NULL;
+	if (r->m == NULL || !r->m->syncing)
+		receiver_free(&r);
+}

@@ -1,0 +1,146 @@
+/*
+ * recipient - envelope recipients: completed, expanded, each one once.
+ *
+ * Two recipients are the same when the address, the address that the sender
+ * used, and what RFC 3461 asked for are the same (enable_original_recipient),
+ * or else when the address is.
+ */
+#include "cleanup/cleanup.h"
+
+#define MEMORY_MAX	(256 << 20)
+
+static void
+put_key(const struct mail *m, const struct queue_rcpt *r, struct buf *key)
+{
+	buf_clear(key);
+	if (m->c->conf.enable_original_recipient)
+		buf_printf(key, STRF "\n%u\n" STRF "\n", STRV(r->dsn_orcpt),
+		    r->dsn_notify, STRV(r->original));
+	buf_str(key, r->address);
+	for (size_t i = 0; i < key->n; i++)
+		if (key->p[i] >= 'A' && key->p[i] <= 'Z')
+			key->p[i] = (char)(key->p[i] + 32);
+}
+
+/* Remembers r. True: it was there before. */
+static bool
+was_seen(struct mail *m, const struct queue_rcpt *r)
+{
+	int64_t limit = m->c->conf.duplicate_filter_limit;
+	struct buf key;
+	bool seen;
+
+	buf_init(&key, 1 << 16);
+	put_key(m, r, &key);
+	seen = map_get(m->seen, buf_view(&key)) != NULL;
+	if (!seen && (limit == 0 || map_count(m->seen) < (size_t)limit))
+		(void)map_set(m->seen, buf_view(&key), m);
+	buf_free(&key);
+	return seen;
+}
+
+/* A message for one needs no filter. */
+static bool
+is_duplicate(struct mail *m, const struct queue_rcpt *r)
+{
+	if (m->nrcpts == 0)
+		return false;
+	if (m->seen == NULL) {
+		m->seen = map_new();
+		(void)was_seen(m, &m->rcpts[0]);
+	}
+	return was_seen(m, r);
+}
+
+static void
+put(struct mail *m, const struct queue_rcpt *r)
+{
+	if (arena_used(m->arena) > MEMORY_MAX ||
+	    m->nrcpts > MEMORY_MAX / sizeof(*m->rcpts)) {
+		mail_fail(m, MAIL_RETRY, "4.5.3", "too many recipients");
+		return;
+	}
+	if (is_duplicate(m, r))
+		return;
+	if (m->nrcpts == m->rcpts_cap) {
+		m->rcpts_cap = m->rcpts_cap > 0 ? 2 * m->rcpts_cap : 2;
+		m->rcpts = mem_grow(m->rcpts, m->rcpts_cap, sizeof(*m->rcpts));
+	}
+	m->rcpts[m->nrcpts] = *r;
+	if (str_eq(r->original, r->address))
+		m->rcpts[m->nrcpts].original = STR("");
+	m->nrcpts++;
+}
+
+/* An orcpt of our own where the sender gave none, as Postfix does. */
+static struct str
+default_orcpt(struct mail *m, struct str address)
+{
+	bool ascii = true;
+
+	for (size_t i = 0; i < address.n; i++)
+		ascii = ascii && (unsigned char)address.p[i] < 128;
+	return str_of(arena_printf(m->arena, "%s;" STRF,
+	    ascii ? "rfc822" : "utf-8", STRV(address)));
+}
+
+static bool
+is_acceptable(struct str s, size_t max)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '\0' || s.p[i] == '\r' || s.p[i] == '\n')
+			return false;
+	return s.n <= max;
+}
+
+static void
+expand(struct mail *m, struct queue_rcpt *r)
+{
+	struct addresses all = { 0 };
+
+	if (alias_expand(m, r->address, &all))
+		for (size_t i = 0; i < all.n && m->status == MAIL_OK; i++) {
+			r->address = all.v[i];
+			put(m, r);
+		}
+	mem_free(all.v);
+}
+
+void
+recipient_add(struct mail *m, struct str address, struct str dsn_orcpt,
+    unsigned notify)
+{
+	struct queue_rcpt r = { .dsn_notify = notify & 15 };
+
+	if (m->status != MAIL_OK)
+		return;
+	if (!is_acceptable(address, ADDRESS_MAX) ||
+	    !is_acceptable(dsn_orcpt, 4 * ADDRESS_MAX)) {
+		mail_fail(m, MAIL_REJECTED, "5.1.3", "bad recipient address");
+		return;
+	}
+	r.original = arena_str(m->arena, address);
+	if (address.n == 0)
+		address = m->c->empty_address;
+	r.address = rewrite_address(&m->c->local, m->arena,
+	    arena_str(m->arena, address));
+	r.dsn_orcpt = dsn_orcpt.n > 0 ? arena_str(m->arena, dsn_orcpt) :
+	    default_orcpt(m, r.address);
+	if (m->begin.flags & MAIL_NO_REWRITE ||
+	    tables_empty(m->c->virtual_alias))
+		put(m, &r);
+	else
+		expand(m, &r);
+}
+
+void
+recipient_redirect(struct mail *m)
+{
+	struct queue_rcpt r = m->rcpts[0];
+
+	if (r.original.n == 0)
+		r.original = r.address;
+	r.address = rewrite_address(&m->c->local, m->arena, m->redirect);
+	m->nrcpts = 0;
+	put(m, &r);
+}
