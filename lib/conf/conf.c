@@ -124,7 +124,7 @@ read_drop_ins(struct conf *c, struct problems *ps)
 }
 
 struct conf *
-conf_load(const char *dir, struct problems *ps)
+conf_empty(const char *dir)
 {
 	struct conf *c = mem_new(sizeof(*c));
 
@@ -137,6 +137,14 @@ conf_load(const char *dir, struct problems *ps)
 	c->set = map_new();
 	c->over = map_new();
 	c->known = map_new();
+	return c;
+}
+
+struct conf *
+conf_load(const char *dir, struct problems *ps)
+{
+	struct conf *c = conf_empty(dir);
+
 	(void)read_file(c, arena_printf(c->mem, "%s/main.cf", c->dir), ps);
 	read_drop_ins(c, ps);
 	return c;
@@ -213,19 +221,32 @@ conf_each(const struct conf *c, size_t *pos, struct str *name,
 	return true;
 }
 
+static struct str
+preset_of(struct conf *c, struct str name, const char *preset)
+{
+	struct str out;
+
+	return host_default(c, name, &out) ? out : str_of(preset);
+}
+
+struct str
+conf_default(struct conf *c, struct str name)
+{
+	const struct param_known *k = param_find(name);
+
+	return preset_of(c, name, k != NULL ? k->preset : "");
+}
+
 struct str
 conf_unexpanded(struct conf *c, struct str name, const char *preset)
 {
 	const struct setting *s = conf_setting(c, name);
-	struct str out;
 
 	if (s != NULL)
 		return s->value;
-	if (host_default(c, name, &out))
-		return out;
 	if (str_eq(name, STR("config_directory")))
 		return str_of(c->dir);
-	return str_of(preset);
+	return preset_of(c, name, preset);
 }
 
 /* myorigin = /etc/mailname: the file's first line (as Debian has it). */

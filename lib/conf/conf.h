@@ -47,6 +47,8 @@ struct conf;
  * or the built-in /etc/postern. A missing main.cf is a fatal problem.
  */
 struct conf	*conf_load(const char *dir, struct problems *);
+/* A conf without any file: the defaults alone. */
+struct conf	*conf_empty(const char *dir);
 void		 conf_free(struct conf **);
 const char	*conf_dir(const struct conf *);
 /* A -o name=value: stands before main.cf. Also service_name, stress. */
@@ -54,6 +56,8 @@ void		 conf_override(struct conf *, struct str name, struct str value);
 /* Raw text as set, or NULL where it is not set (in no file). */
 const char	*conf_raw(const struct conf *, struct str name);
 const char	*conf_where(const struct conf *, struct str name, int *line);
+/* The default, unexpanded, as postconf -d shows it; "" for unknown names. */
+struct str	 conf_default(struct conf *, struct str name);
 /*
  * Expanded value, of the file or the default; "" for an unknown name. The
  * first call for mynetworks looks at the machine's interfaces and the first
@@ -74,6 +78,9 @@ int64_t		 conf_family(struct conf *, struct str transport,
 /* The same, unparsed: for values such as "1/sqrt(concurrency)". */
 struct str	 conf_family_text(struct conf *, struct str transport,
 		    const char *suffix);
+/* Walks the families: "_time_limit", "command_time_limit"; i from 0. */
+bool		 conf_family_next(size_t *i, const char **suffix,
+		    const char **fallback);
 /* Names nobody knows, near misses, unsupported ones: check's first half. */
 void		 conf_check_names(struct conf *, struct problems *);
 /* Names of main.cf and overrides, in order of name; unset ends the walk. */

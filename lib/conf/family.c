@@ -32,7 +32,7 @@ static const struct { const char *suffix, *fallback; } families[] = {
 };
 
 bool
-family_next(size_t *i, const char **suffix, const char **fallback)
+conf_family_next(size_t *i, const char **suffix, const char **fallback)
 {
 	if (*i >= nitems(families))
 		return false;

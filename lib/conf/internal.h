@@ -42,9 +42,6 @@ void		 conf_read_text(struct conf *, const char *file, struct str,
 		    struct problems *);
 /* The suffix table: which default a <transport>_suffix falls back to. */
 const char	*family_fallback(struct str suffix);
-/* Walks the table; i starts at 0; false at the end. */
-bool		 family_next(size_t *i, const char **suffix,
-		    const char **fallback);
 /* m->v and what it holds live as long as the conf. */
 void		 master_cf_parse(struct conf *, const char *file, struct str,
 		    struct master_cf *, struct problems *);

@@ -96,7 +96,7 @@ looks_like_family(struct str name, struct str *service)
 	const char *suffix, *fallback;
 	size_t at = 0;
 
-	while (family_next(&at, &suffix, &fallback))
+	while (conf_family_next(&at, &suffix, &fallback))
 		if (str_ends_nocase(name, str_of(suffix)) &&
 		    name.n > strlen(suffix)) {
 			*service = str_first(name, name.n - strlen(suffix));
