@@ -50,6 +50,11 @@ void	 priv_become_owner(const char *user);
 /* Started set-uid or set-gid: the environment and -c are a stranger's. */
 bool	 priv_is_borrowed(void);
 void	 priv_give_back(void);	/* from now on the caller's own rights */
+/*
+ * For postmap: root's effective ids become these until the next call (0, 0
+ * is root again). 0 or errno; does nothing for anybody but root.
+ */
+int	 priv_act_as(uid_t uid, gid_t gid) MUST_USE;
 /* Test builds: what a filter would do to a syscall, by name. */
 bool	 priv_filter_allows(enum priv_filter, const char *syscall_name);
 #endif

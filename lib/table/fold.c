@@ -7,7 +7,7 @@
 #include "table/internal.h"
 
 void
-fold_key(struct str key, struct buf *out)
+table_fold(struct str key, struct buf *out)
 {
 	char *p = buf_space(out, key.n);
 
@@ -22,7 +22,7 @@ fold_key(struct str key, struct buf *out)
 }
 
 bool
-utf8_valid(struct str s)
+table_text_valid(struct str s)
 {
 	size_t i = 0;
 

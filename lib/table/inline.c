@@ -52,7 +52,7 @@ inline_open(struct table *t, struct buf *why)
 			break;
 		buf_clear(&folded);
 		if ((t->flags & TABLE_FOLD) != 0)
-			fold_key(key, &folded);
+			table_fold(key, &folded);
 		else
 			buf_str(&folded, key);
 		p = map_get(in->entries, buf_view(&folded));

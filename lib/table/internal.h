@@ -69,7 +69,4 @@ enum found tables_get_part(struct tables *, struct str key,
 /* Does the B-tree in these bytes hold together? lmdb_check.c */
 bool	 lmdb_check(const uint8_t *map, size_t size, struct buf *why);
 
-/* ASCII to lower case; other bytes stay. */
-void	 fold_key(struct str key, struct buf *out);
-bool	 utf8_valid(struct str);
 #endif

@@ -191,7 +191,7 @@ add_file(struct match_list *m, struct str path, bool yes, unsigned depth,
 		add(m, yes)->broken = true;
 	}
 	rest = buf_view(&text);
-	while (err == 0 && table_line(&rest, &next, &at, &line))
+	while (err == 0 && table_next_line(&rest, &next, &at, &line))
 		add_all(m, buf_view(&line), yes, depth + 1, why);
 	buf_free(&text);
 	buf_free(&line);
@@ -222,7 +222,7 @@ static struct str
 folded(struct match_list *m, struct str name)
 {
 	buf_clear(&m->name);
-	fold_key(name, &m->name);
+	table_fold(name, &m->name);
 	return buf_view(&m->name);
 }
 

@@ -14,7 +14,7 @@
 static bool	is_space(char c);
 
 bool
-table_line(struct str *rest, int *next_line, int *line, struct buf *out)
+table_next_line(struct str *rest, int *next_line, int *line, struct buf *out)
 {
 	buf_clear(out);
 	while (rest->n > 0) {

@@ -141,7 +141,7 @@ table_get(struct table *t, struct str key, struct buf *value)
 	if ((t->flags & TABLE_FOLD) != 0 &&
 	    (t->type->traits & WHOLE_KEYS) != 0) {
 		buf_clear(&t->folded);
-		fold_key(key, &t->folded);
+		table_fold(key, &t->folded);
 		key = buf_view(&t->folded);
 	}
 	buf_clear(&t->error);

@@ -107,11 +107,15 @@ enum found	 tables_find_access_addr(struct tables *, struct str addr,
  * The next logical line of a table's source (postmap(1): comments, empty
  * lines, continuations). *line is its number, *rest what is left.
  */
-bool		 table_line(struct str *rest, int *next_line, int *line,
+bool		 table_next_line(struct str *rest, int *next_line, int *line,
 		    struct buf *out);
 /* Its key and value; what is wrong with it, or NULL: static text. */
 const char	*table_line_split(struct str line, struct str *key,
 		    struct str *value);
+
+/* A key as tables hold it, in lower case; may such text be in one? */
+void		 table_fold(struct str key, struct buf *out);
+bool		 table_text_valid(struct str);	/* UTF-8 */
 
 /*
  * Building an indexed table: written beside, synced, renamed. postmap and

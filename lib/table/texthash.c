@@ -123,11 +123,11 @@ load(struct table *t, struct texthash *h, struct str text)
 
 	buf_init(&line, LINE_MAX_BYTES);
 	buf_init(&folded, LINE_MAX_BYTES);
-	while (table_line(&text, &next, &at, &line)) {
+	while (table_next_line(&text, &next, &at, &line)) {
 		const char *wrong = line.full ? "line too long" :
 		    table_line_split(buf_view(&line), &key, &value);
 
-		if (wrong == NULL && !utf8_valid(buf_view(&line)))
+		if (wrong == NULL && !table_text_valid(buf_view(&line)))
 			wrong = "non-UTF-8 input";
 		line.full = false;
 		if (wrong != NULL) {
@@ -141,7 +141,7 @@ load(struct table *t, struct texthash *h, struct str text)
 			    at);
 		buf_clear(&folded);
 		if ((t->flags & TABLE_FOLD) != 0) {
-			fold_key(key, &folded);
+			table_fold(key, &folded);
 			key = buf_view(&folded);
 		}
 		if (!add(h, key, value))

@@ -1,0 +1,269 @@
+/*
+ * postmap_query - asks tables for keys, and lists them.
+ */
+#include <stdio.h>
+
+#include "sys/sys.h"
+#include "tools/postmap.h"
+
+struct maps {
+	const struct job *job;
+	struct table	**tables;
+	char		**specs;
+	int		  n;
+	bool		  with_key;	/* print it too */
+	struct buf	  value, decoded;
+};
+
+static bool	ask(struct maps *, struct str key);
+static bool	ask_message(struct maps *);
+static bool	ask_lines(struct maps *);
+static bool	is_header(struct str line);
+static bool	print_entry(void *ctx, struct str key, struct str value);
+static bool	value_of(struct maps *, struct str key, struct str *value);
+static void	put_json(struct str);
+static struct table *open_map(const struct job *, const char *spec);
+static void	empty_warning(const char *spec, struct str key);
+
+bool
+postmap_query(const struct job *job, char **args, int n)
+{
+	struct maps m = { .job = job, .n = n };
+	bool found;
+
+	m.tables = mem_grow(NULL, (size_t)n, sizeof(struct table *));
+	m.specs = mem_grow(NULL, (size_t)n, sizeof(char *));
+	for (int i = 0; i < n; i++) {
+		m.specs[i] = postmap_spec(job, args[i]);
+		m.tables[i] = NULL;
+	}
+	buf_init(&m.value, TABLE_VALUE_MAX);
+	buf_init(&m.decoded, TABLE_VALUE_MAX);
+	m.with_key = strcmp(job->ask, "-") == 0;
+	if (!m.with_key)
+		found = ask(&m, str_of(job->ask));
+	else if (job->headers || job->body)
+		found = ask_message(&m);
+	else
+		found = ask_lines(&m);
+	for (int i = 0; i < n; i++) {
+		table_free(&m.tables[i]);
+		mem_free(m.specs[i]);
+	}
+	mem_free(m.tables);
+	mem_free(m.specs);
+	buf_free(&m.value);
+	buf_free(&m.decoded);
+	return found;
+}
+
+void
+postmap_list(const struct job *job, const char *arg)
+{
+	struct maps m = { .job = job, .n = 1, .with_key = true };
+	char *spec = postmap_spec(job, arg);
+	struct table *t = open_map(job, spec);
+	enum found found;
+
+	m.specs = &spec;
+	buf_init(&m.decoded, TABLE_VALUE_MAX);
+	found = table_each(t, print_entry, &m);
+	if (found == NONE)
+		postmap_fatal("table %s: sequence operation is not supported",
+		    spec);
+	if (found == RETRY)
+		postmap_fatal("table %s: sequence error: %s", spec,
+		    table_error(t));
+	buf_free(&m.decoded);
+	table_free(&t);
+	mem_free(spec);
+}
+
+bool
+postmap_read_key(struct buf *line)
+{
+	int c = getchar();
+
+	buf_clear(line);
+	if (c == EOF)
+		return false;
+	for (; c != EOF && c != '\n'; c = getchar())
+		buf_putc(line, (char)c);
+	return true;
+}
+
+static bool
+ask_lines(struct maps *m)
+{
+	bool found = false;
+	struct buf key;
+
+	buf_init(&key, ENTRY_MAX);
+	while (postmap_read_key(&key))
+		found |= ask(m, buf_view(&key));
+	buf_free(&key);
+	return found;
+}
+
+/* -h: logical header lines; -b: the lines from the first that is none. */
+static bool
+ask_message(struct maps *m)
+{
+	bool found = false, in_headers = true;
+	struct buf line, header;
+
+	buf_init(&line, ENTRY_MAX);
+	buf_init(&header, ENTRY_MAX);
+	while ((in_headers || m->job->body) && postmap_read_key(&line)) {
+		struct str text = buf_view(&line);
+
+		if (in_headers && header.n > 0 && text.n > 0 &&
+		    (text.p[0] == ' ' || text.p[0] == '\t')) {
+			buf_putc(&header, '\n');
+			buf_str(&header, text);
+			continue;
+		}
+		if (header.n > 0 && m->job->headers)
+			found |= ask(m, buf_view(&header));
+		buf_clear(&header);
+		if (in_headers && is_header(text)) {
+			buf_str(&header, text);
+			continue;
+		}
+		in_headers = false;
+		if (m->job->body && text.n > 0)
+			found |= ask(m, text);
+	}
+	if (header.n > 0 && m->job->headers)
+		found |= ask(m, buf_view(&header));
+	buf_free(&line);
+	buf_free(&header);
+	return found;
+}
+
+/* RFC 5322 2.2: printable bytes but ':' and then ':'. */
+static bool
+is_header(struct str line)
+{
+	size_t colon = str_chr(line, ':'), i;
+
+	for (i = 0; i < colon && line.p[i] > ' ' && line.p[i] < 0x7f; i++)
+		continue;
+	while (i > 0 && i < colon && (line.p[i] == ' ' || line.p[i] == '\t'))
+		i++;
+	return i > 0 && i == colon && colon < line.n;
+}
+
+/* The first table that has the key answers. */
+static bool
+ask(struct maps *m, struct str key)
+{
+	struct str value;
+
+	for (int i = 0; i < m->n; i++) {
+		enum found found;
+
+		if (m->tables[i] == NULL)
+			m->tables[i] = open_map(m->job, m->specs[i]);
+		found = table_get(m->tables[i], key, &m->value);
+		if (found == RETRY)
+			postmap_fatal("table %s: query error: %s", m->specs[i],
+			    table_error(m->tables[i]));
+		if (found == NONE)
+			continue;
+		value = buf_view(&m->value);
+		if (value.n == 0)
+			empty_warning(m->specs[i], key);
+		if (!value_of(m, key, &value))
+			return false;
+		if (m->with_key || m->job->json)
+			(void)print_entry(m, key, buf_view(&m->value));
+		else
+			printf(STRF "\n", STRV(value));
+		return true;
+	}
+	return false;
+}
+
+/* For a table_each_fn: one line of -s, also of -q -. */
+static bool
+print_entry(void *ctx, struct str key, struct str value)
+{
+	struct maps *m = ctx;
+
+	if (key.n == 0)
+		log_warn("table %s: empty lookup key value is not allowed",
+		    m->specs[0]);
+	else if (value.n == 0 && m->job->list)
+		empty_warning(m->specs[0], key);
+	if (!value_of(m, key, &value))
+		return true;
+	if (m->job->json) {
+		printf("{");
+		put_json(key);
+		printf(": ");
+		put_json(value);
+		printf("}\n");
+	} else
+		printf(STRF "%s\t" STRF "\n", STRV(key),
+		    m->job->tool->aliases ? ":" : "", STRV(value));
+	return true;
+}
+
+/* With -F the value stands in base64. */
+static bool
+value_of(struct maps *m, struct str key, struct str *value)
+{
+	if (!m->job->values_are_files)
+		return true;
+	buf_clear(&m->decoded);
+	if (!base64_decode(*value, &m->decoded)) {
+		log_warn("table %s: key " STRF ": malformed BASE64 value: "
+		    STRF, m->specs[0], STRV(key),
+		    STRV(str_first(*value, 30)));
+		return false;
+	}
+	*value = buf_view(&m->decoded);
+	return true;
+}
+
+/* RFC 8259 7 */
+static void
+put_json(struct str s)
+{
+	putchar('"');
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c == '"' || c == '\\')
+			printf("\\%c", c);
+		else if (c < ' ' || c == 0x7f)
+			printf("\\u%04X", c);
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
+static struct table *
+open_map(const struct job *job, const char *spec)
+{
+	struct table *t;
+	struct buf why;
+
+	buf_init(&why, 4000);
+	t = table_open(str_of(spec), NULL, job->fold ? TABLE_FOLD : 0, &why);
+	if (t == NULL)
+		postmap_fatal("%s", buf_cstr(&why));
+	buf_free(&why);
+	return t;
+}
+
+static void
+empty_warning(const char *spec, struct str key)
+{
+	log_warn("table %s: key " STRF ": empty string result is not allowed",
+	    spec, STRV(key));
+	log_warn("table %s should return NO RESULT in case of NOT FOUND",
+	    spec);
+}
