@@ -1,0 +1,36 @@
+/*
+ * postern, inside: the command's parts.
+ */
+#ifndef TOOLS_POSTERN_H
+#define TOOLS_POSTERN_H
+#include "tools/tool.h"
+
+struct postern {
+	struct tool  tool;
+	const char  *dir;	/* of main.cf, absolute */
+	const char  *argv0;	/* as the user called us */
+};
+
+/* Reads main.cf; problems on stderr; exits where it can't be used. */
+void		 postern_conf(struct postern *);
+/* Where the daemons are: daemon_directory, or ../libexec of this program. */
+const char	*postern_daemon(struct postern *, const char *program);
+
+int		 postern_setup(struct postern *, int argc, char **argv);
+/* All that can be said before a start. Exit status: 1 where it can't be. */
+int		 postern_check(struct postern *);
+int		 postern_start(struct postern *, bool foreground);
+int		 postern_stop(struct postern *, int signo);
+int		 postern_reload(struct postern *);
+int		 postern_status(struct postern *);
+
+/* postern_owners.c: users and groups of an instance of root's. */
+struct owners {
+	const char *queue, *net, *auth, *group;	/* names for main.cf */
+	const char *mail_user;
+	uid_t	    mail_uid;	/* whose the virtual mailboxes are */
+	gid_t	    mail_gid;
+};
+/* Root: makes those that are missing, saying so. Else: all this user. */
+void		 owners_find(struct postern *, struct owners *);
+#endif

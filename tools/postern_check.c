@@ -1,0 +1,117 @@
+/*
+ * postern check - parses everything, opens every table, and says of each
+ * problem where it is and what to do. What concerns daemons, sockets and the
+ * spool is master's to say (master -t).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "route/route.h"
+#include "table/table.h"
+#include "tools/postern.h"
+
+/* Parameters whose values are tables that some daemon opens. */
+static const struct { const char *name; unsigned flags; } tables[] = {
+	{ "alias_maps", TABLE_FOLD | TABLE_NO_REGSUB },
+	{ "local_recipient_maps", TABLE_FOLD },
+	{ "virtual_alias_maps", TABLE_FOLD },
+	{ "virtual_mailbox_maps", TABLE_FOLD },
+	{ "virtual_uid_maps", TABLE_FOLD | TABLE_NO_REGSUB },
+	{ "virtual_gid_maps", TABLE_FOLD | TABLE_NO_REGSUB },
+	{ "transport_maps", TABLE_FOLD },
+	{ "relay_recipient_maps", TABLE_FOLD },
+	{ "canonical_maps", TABLE_FOLD },
+	{ "sender_canonical_maps", TABLE_FOLD },
+	{ "recipient_canonical_maps", TABLE_FOLD },
+};
+
+static void
+check_table(struct postern *p, const char *name, unsigned flags,
+    struct problems *problems)
+{
+	struct conf *conf = p->tool.conf;
+	struct tables *t;
+	struct buf why;
+	const char *file;
+	int line = 0;
+
+	buf_init(&why, 4096);
+	t = tables_open(conf_get(conf, name), p->dir, flags, &why);
+	file = conf_where(conf, str_of(name), &line);
+	if (why.n > 0)
+		problem_add(problems, true, file, line, "%s: " STRF, name,
+		    STRV(buf_view(&why)));
+	tables_free(&t);
+	buf_free(&why);
+}
+
+static void
+check_owner(struct postern *p, struct problems *problems)
+{
+	const char *names[] = { "mail_owner", "postern_net_user",
+		"postern_auth_user" };
+
+	if (geteuid() != 0)
+		return;
+	for (size_t i = 0; i < nitems(names); i++)
+		for (size_t j = i + 1; j < nitems(names); j++)
+			if (strcmp(tool_param(&p->tool, names[i]),
+			    tool_param(&p->tool, names[j])) == 0)
+				problem_add(problems, false, NULL, 0, "%s and "
+				    "%s are the same user: they are parted so "
+				    "that the one cannot touch what is the "
+				    "other's", names[i], names[j]);
+}
+
+/* master -t prints what it finds; its exit status is what we want. */
+static bool
+master_agrees(struct postern *p)
+{
+	char *path = arena_cstr(p->tool.arena,
+	    str_of(postern_daemon(p, "master")));
+	char *dir = arena_cstr(p->tool.arena, str_of(p->dir));
+	char *argv[] = { path, (char[]){ "-c" }, dir, (char[]){ "-t" }, NULL };
+	int status = 1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		execv(path, argv);
+		fprintf(stderr, "postern: %s: %s; build the daemons with "
+		    "make, or set daemon_directory\n", path,
+		    strerror(errno));
+		_exit(1);
+	}
+	return (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+int
+postern_check(struct postern *p)
+{
+	struct problems problems = { 0 };
+	struct router *router;
+	bool fatal;
+
+	conf_free(&p->tool.conf);
+	p->tool.conf = conf_load(p->dir, &problems);
+	if (p->tool.conf == NULL) {
+		problems_print(&problems, stderr);
+		return (1);
+	}
+	conf_check_names(p->tool.conf, &problems);
+	for (size_t i = 0; i < nitems(tables); i++)
+		check_table(p, tables[i].name, tables[i].flags, &problems);
+	router = router_new(p->tool.conf, &problems);
+	router_free(&router);
+	check_owner(p, &problems);
+	problems_print(&problems, stderr);
+	fatal = problems_fatal(&problems);
+	problems_free(&problems);
+	if (!master_agrees(p))
+		fatal = true;
+	return (fatal ? 1 : 0);
+}
