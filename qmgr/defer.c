@@ -12,10 +12,12 @@
 #include "qmgr/qmgr.h"
 
 #define BOUNCE_WAIT_MS	10000	/* for the bounce process to come back */
+#define REPORTS_MAX	64	/* under way at once: each is a descriptor */
 #define REPORT_MS	600000	/* for one report */
 #define FAULT_S_MAX	64
 
 static void	run(struct message *);
+static void	start_report(struct message *);
 
 static void
 again(void *ctx)
@@ -198,6 +200,8 @@ mark_warned(struct message *m)
 static void
 reported(struct message *m, bool ok, const char *why)
 {
+	struct qmgr *q = m->q;
+
 	m->report = NULL;
 	m->reports &= ~(1U << m->reporting);
 	if (!ok) {
@@ -220,7 +224,14 @@ reported(struct message *m, bool ok, const char *why)
 			break;
 		}
 	}
+	q->reports--;
 	run(m);
+	if (!list_empty(&q->report_turns) && q->reports < REPORTS_MAX) {
+		m = container_of(q->report_turns.next, struct message,
+		    report_turn);
+		list_remove(&m->report_turn);
+		start_report(m);
+	}
 }
 
 static void
@@ -266,19 +277,29 @@ send_report(void *ctx, struct channel *ch)
 	    .queue_file = fd });
 }
 
-/* True: none is left; false: one is under way. */
-static bool
-step_report(struct message *m)
+static void
+start_report(struct message *m)
 {
 	struct wait_peer *w;
 
-	if (m->gone || m->reports == 0)
-		return true;
+	m->q->reports++;
 	m->reporting = (enum report_kind)__builtin_ctz(m->reports);
 	w = service_wait_peer(m->q->service, ROLE_BOUNCE, STR(""),
 	    BOUNCE_WAIT_MS, send_report, m);
 	if (w != NULL)		/* else it was called; m may be gone */
 		m->wait = w;
+}
+
+/* True: none is left; false: one is under way or waits for its turn. */
+static bool
+step_report(struct message *m)
+{
+	if (m->gone || m->reports == 0)
+		return true;
+	if (m->q->reports >= REPORTS_MAX)
+		list_append(&m->q->report_turns, &m->report_turn);
+	else
+		start_report(m);
 	return false;
 }
 

@@ -113,6 +113,7 @@ start(void *ctx, struct service *service)
 	list_init(&q->messages);
 	list_init(&q->dirty);
 	list_init(&q->resolving);
+	list_init(&q->report_turns);
 	list_init(&q->controls);
 	buf_init(&q->site_ids, 64 << 20);
 	q->pump = timer_new(q->loop, on_pump, q);

@@ -226,6 +226,7 @@ begin(struct qmgr *q, struct slot *s, struct arena *arena,
 	list_init(&m->jobs);
 	list_init(&m->dirty);
 	list_init(&m->resolving);
+	list_init(&m->report_turn);
 	list_append(&q->messages, &m->link);
 	s->state = SLOT_ACTIVE;
 	s->m = m;
@@ -278,6 +279,7 @@ message_free(struct message **mp)
 	list_remove(&m->link);
 	list_remove(&m->dirty);
 	list_remove(&m->resolving);
+	list_remove(&m->report_turn);
 	close_rw(m);
 	talk_close(&m->report);
 	service_wait_cancel(&m->wait);

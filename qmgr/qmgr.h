@@ -52,6 +52,7 @@ struct message {
 	struct list	 link;		/* q->messages */
 	struct list	 dirty;		/* q->dirty */
 	struct list	 resolving;	/* q->resolving */
+	struct list	 report_turn;	/* q->report_turns */
 	struct arena	*arena;
 	struct queue_message msg;
 	uint8_t		*note;
@@ -99,6 +100,8 @@ struct qmgr {
 	struct heap	 deferred;
 	bool		 deferred_turn;	/* whose turn to be admitted */
 	struct list	 messages, dirty, resolving;
+	struct list	 report_turns;	/* messages that wait for theirs */
+	size_t		 reports;	/* under way */
 	size_t		 nmessages, nrcpts, fds, fds_max;
 	struct timer	*pump;
 	struct timer	*rescan;

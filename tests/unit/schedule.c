@@ -1,0 +1,498 @@
+/*
+ * schedule - days of traffic played without a clock: windows, fairness,
+ * dead destinations, limits, and that each recipient is handed out once.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include "qmgr/schedule.h"
+
+static const struct schedule_limits usual = {
+	.process_max = 100, .window_first = 5, .window_max = 20,
+	.rcpt_max = 50, .cohort_max = 1, .positive = { 1, BY_NOTHING },
+	.negative = { 1, BY_NOTHING }, .rest_ms = 300000,
+};
+
+struct owner { struct list jobs; unsigned *seen; };
+
+static void
+owner_init(struct owner *o, unsigned *seen)
+{
+	list_init(&o->jobs);
+	o->seen = seen;
+}
+
+static struct dest *
+dest_named(struct schedule *s, const char *transport, const char *key,
+    const struct schedule_limits *l, int64_t now)
+{
+	struct transport *t = schedule_transport(s, str_of(transport));
+
+	if (t == NULL)
+		t = schedule_add_transport(s, str_of(transport), l, NULL);
+	return schedule_dest(t, str_of(key), str_of(key), now);
+}
+
+static void
+add(struct dest *d, struct owner *o, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		schedule_add(d, o, &o->jobs, first + i);
+}
+
+static bool
+done(struct portion *p, enum outcome outcome, int64_t now)
+{
+	return schedule_done(p, outcome, now, STR("4.4.1"), STR("why"));
+}
+
+static void
+test_feedback(void **state)
+{
+	static const struct {
+		const char *in; bool ok; double base; enum feedback_by by;
+	} t[] = {
+		{ "1", true, 1, BY_NOTHING }, { "0", true, 0, BY_NOTHING },
+		{ "0.5", true, 0.5, BY_NOTHING },
+		{ "1/8", true, 0.125, BY_NOTHING },
+		{ "1/concurrency", true, 1, BY_WINDOW },
+		{ " 1 / sqrt_concurrency ", true, 1, BY_SQRT_WINDOW },
+		{ "2", false, 0, BY_NOTHING }, { "", false, 0, BY_NOTHING },
+		{ "1/0", false, 0, BY_NOTHING }, { "x", false, 0, BY_NOTHING },
+		{ "-1", false, 0, BY_NOTHING }, { "1/x", false, 0, BY_NOTHING },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(t); i++) {
+		struct feedback fb;
+		bool ok = feedback_parse(str_of(t[i].in), &fb);
+
+		assert_int_equal(ok, t[i].ok);
+		if (!ok)
+			continue;
+		assert_true(fb.base > t[i].base - 1e-9 &&
+		    fb.base < t[i].base + 1e-9);
+		assert_int_equal(fb.by, t[i].by);
+	}
+}
+
+/* A job of 120 recipients leaves as 50, 50, 20. */
+static void
+test_portions(void **state)
+{
+	static const size_t want[] = { 50, 50, 20 };
+	struct schedule *s = schedule_new();
+	struct portion p[3], none;
+	struct owner o;
+
+	(void)state;
+	owner_init(&o, NULL);
+	add(dest_named(s, "smtp", "example.org", &usual, 0), &o, 7, 120);
+	for (size_t i = 0; i < nitems(want); i++) {
+		assert_true(schedule_next(s, &p[i]));
+		assert_int_equal(p[i].n, want[i]);
+		assert_int_equal(portion_rcpt(&p[i], 0), 7 + 50 * i);
+	}
+	assert_false(schedule_next(s, &none));
+	assert_int_equal(schedule_busy(s), 3);
+	for (size_t i = 0; i < nitems(want); i++)
+		assert_false(done(&p[i], OUTCOME_OK, 0));
+	assert_int_equal(schedule_dests(s), 0);
+	assert_true(list_empty(&o.jobs));
+	schedule_free(&s);
+}
+
+/* More recipients may come while a portion of the same job is out. */
+static void
+test_retry_in_flight(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct dest *d = dest_named(s, "smtp", "a", &usual, 0);
+	struct portion p, q;
+	struct owner o;
+
+	(void)state;
+	owner_init(&o, NULL);
+	add(d, &o, 0, 3);
+	assert_true(schedule_next(s, &p));
+	add(d, &o, 100, 500);
+	assert_int_equal(portion_rcpt(&p, 2), 2);
+	assert_true(schedule_next(s, &q));
+	assert_int_equal(portion_rcpt(&q, 0), 100);
+	schedule_untake(&q);
+	assert_true(schedule_next(s, &q));
+	assert_int_equal(portion_rcpt(&q, 0), 100);
+	done(&p, OUTCOME_OK, 0);
+	done(&q, OUTCOME_OK, 0);
+	while (schedule_next(s, &p))
+		done(&p, OUTCOME_OK, 0);
+	assert_true(list_empty(&o.jobs));
+	schedule_free(&s);
+}
+
+/* A list of 5,000 recipients does not hold up a letter to the same place. */
+static void
+test_fair_jobs(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct dest *d = dest_named(s, "smtp", "big.example", &usual, 0);
+	struct owner list, letter;
+	struct portion p;
+	size_t before = 0;
+
+	(void)state;
+	owner_init(&list, NULL);
+	owner_init(&letter, NULL);
+	add(d, &list, 0, 5000);
+	add(d, &letter, 0, 1);
+	while (schedule_next(s, &p)) {
+		bool is_letter = p.job->owner == &letter;
+
+		done(&p, OUTCOME_OK, 0);
+		if (is_letter)
+			break;
+		before++;
+	}
+	assert_true(before <= 1);
+	while (schedule_next(s, &p))
+		done(&p, OUTCOME_OK, 0);
+	schedule_free(&s);
+}
+
+/* 300 destinations share 100 processes evenly; each gets its first window. */
+static void
+test_fair_dests(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct owner o[300];
+	unsigned got[300] = { 0 };
+	struct portion p[100];
+	char name[32];
+
+	(void)state;
+	for (size_t i = 0; i < nitems(o); i++) {
+		owner_init(&o[i], &got[i]);
+		snprintf(name, sizeof(name), "d%zu.example", i);
+		add(dest_named(s, "smtp", name, &usual, 0), &o[i], 0, 500);
+	}
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < nitems(p); i++) {
+			assert_true(schedule_next(s, &p[i]));
+			(*((struct owner *)p[i].job->owner)->seen)++;
+		}
+		assert_false(schedule_next(s, &(struct portion){ 0 }));
+		for (size_t i = 0; i < nitems(p); i++)
+			done(&p[i], OUTCOME_OK, 0);
+	}
+	for (size_t i = 0; i < nitems(got); i++)
+		assert_int_equal(got[i], 1);
+	while (schedule_next(s, &p[0]))
+		done(&p[0], OUTCOME_OK, 0);
+	schedule_free(&s);
+}
+
+/* 5 at first, one more with each success, 20 at most. */
+static void
+test_window(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct schedule_limits l = usual;
+	struct dest *d;
+	struct portion p[32];
+	struct owner o;
+	size_t n = 0;
+
+	(void)state;
+	l.rcpt_max = 1;
+	d = dest_named(s, "smtp", "a", &l, 0);
+	owner_init(&o, NULL);
+	add(d, &o, 0, 500);
+	while (schedule_next(s, &p[n]))
+		n++;
+	assert_int_equal(n, 5);
+	for (int i = 0; i < 100; i++) {
+		done(&p[0], OUTCOME_OK, 0);
+		memmove(p, p + 1, --n * sizeof(*p));
+		while (n < nitems(p) && schedule_next(s, &p[n]))
+			n++;
+	}
+	assert_int_equal(n, 20);
+	while (n > 0) {
+		done(&p[--n], OUTCOME_OK, 0);
+		while (schedule_next(s, &p[n]))
+			n++;
+	}
+	assert_int_equal(schedule_dests(s), 0);
+	schedule_free(&s);
+}
+
+/*
+ * 1/5 + 1/4 + 1/3 + 1/2 is a cohort, as the window shrinks: four failures in
+ * a row, then dead for 300 s, then alive with 5 again.
+ */
+static void
+test_dead(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct dest *d = dest_named(s, "smtp", "down", &usual, 0);
+	struct owner o[10];
+	struct portion p[6];
+	size_t taken = 0;
+	bool died = false;
+
+	(void)state;
+	for (size_t i = 0; i < nitems(o); i++) {
+		owner_init(&o[i], NULL);
+		add(d, &o[i], 0, 60);
+	}
+	for (size_t i = 0; i < 5; i++)
+		assert_true(schedule_next(s, &p[i]));
+	for (size_t i = 0; i < 4; i++) {
+		assert_false(died);
+		died = done(&p[i], OUTCOME_DOWN, 1000);
+	}
+	assert_true(died);
+	assert_false(done(&p[4], OUTCOME_DOWN, 1000));
+	assert_true(dest_dead(d));
+	assert_string_equal(d->why, "why");
+	assert_false(schedule_next(s, &p[0]));
+	while (schedule_take_dest(d, &p[0])) {
+		taken += p[0].n;
+		done(&p[0], OUTCOME_NONE, 1000);
+	}
+	assert_int_equal(taken, 10 * 60 - 5 * 50);
+	assert_true(dest_dead(schedule_dest(d->transport, STR("down"),
+	    STR("down"), 300999)));
+	d = schedule_dest(d->transport, STR("down"), STR("down"), 301000);
+	assert_false(dest_dead(d));
+	assert_int_equal(d->window, 5);
+	add(d, &o[0], 0, 1);
+	assert_true(schedule_next(s, &p[0]));
+	done(&p[0], OUTCOME_OK, 301000);
+	assert_int_equal(schedule_dests(s), 0);
+	schedule_free(&s);
+}
+
+static void
+test_sweep_and_revive(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct schedule_limits l = usual;
+	struct owner o;
+	struct portion p;
+
+	(void)state;
+	l.window_first = 1;
+	owner_init(&o, NULL);
+	for (int i = 0; i < 2; i++) {
+		add(dest_named(s, "smtp", "a", &l, 0), &o, 0, 1);
+		assert_true(schedule_next(s, &p));
+		assert_true(done(&p, OUTCOME_DOWN, 0));
+		schedule_sweep(s, l.rest_ms - 1);
+		assert_int_equal(schedule_dests(s), 1);
+		if (i == 0)
+			schedule_sweep(s, l.rest_ms);
+		else
+			schedule_revive(s);
+		assert_int_equal(schedule_dests(s), 0);
+	}
+	schedule_free(&s);
+}
+
+static void
+test_transport(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct dest *d = dest_named(s, "local", "a", &usual, 0);
+	struct transport *t = d->transport;
+	struct owner o;
+	struct portion p;
+	size_t n = 0;
+
+	(void)state;
+	owner_init(&o, NULL);
+	add(d, &o, 0, 10);
+	add(dest_named(s, "local", "b", &usual, 0), &o, 10, 10);
+	transport_hold(t, true);
+	assert_false(schedule_next(s, &p));
+	transport_hold(t, false);
+	assert_true(schedule_next(s, &p));
+	schedule_untake(&p);
+	transport_kill(t, 0, 60000, STR("4.3.0"), STR("unavailable"));
+	assert_false(schedule_next(s, &p));
+	assert_true(transport_dead(t, 59999));
+	while (schedule_take_transport(t, &p)) {
+		n += p.n;
+		done(&p, OUTCOME_NONE, 0);
+	}
+	assert_int_equal(n, 20);
+	assert_false(transport_dead(t, 60000));
+	schedule_free(&s);
+}
+
+/*
+ * A day in seconds: 4,000 messages of 1 to 30 recipients to 60 destinations.
+ * Every tenth is down, every seventh takes 30 s for each delivery, the rest
+ * one second. Each recipient is handed out once or taken back once; mail for
+ * the living is done although the dead and the slow have as much.
+ */
+enum { MESSAGES = 4000, DESTS = 60, FLIGHTS = 256, SECONDS = 7200 };
+struct flight { struct portion p; int dest; int64_t ends; };
+
+struct world {
+	struct schedule	*s;
+	struct owner	 owners[MESSAGES];
+	unsigned	 handed[MESSAGES][30];
+	unsigned	 count[MESSAGES];
+	int		 dest[MESSAGES];
+	struct flight	 flights[FLIGHTS];
+	size_t		 nflights, put_off, sent, most_slow;
+	int64_t		 last_fast;
+};
+
+static bool
+is_down(int dest)
+{
+	return dest % 10 == 0;
+}
+
+static bool
+is_slow(int dest)
+{
+	return dest % 7 == 3;
+}
+
+static void
+world_mark(struct world *w, const struct portion *p)
+{
+	size_t m = (size_t)((struct owner *)p->job->owner - w->owners);
+
+	for (size_t i = 0; i < p->n; i++)
+		w->handed[m][portion_rcpt(p, i)]++;
+}
+
+static void
+world_land(struct world *w, struct flight *f, int64_t now)
+{
+	struct dest *d = f->p.job->dest;
+	bool down = is_down(f->dest);
+	struct portion p;
+
+	world_mark(w, &f->p);
+	if (down)
+		w->put_off += f->p.n;
+	else
+		w->sent += f->p.n;
+	if (!down && !is_slow(f->dest))
+		w->last_fast = now;
+	if (!done(&f->p, down ? OUTCOME_DOWN : OUTCOME_OK, now))
+		return;
+	while (schedule_take_dest(d, &p)) {
+		world_mark(w, &p);
+		w->put_off += p.n;
+		done(&p, OUTCOME_NONE, now);
+	}
+}
+
+static void
+world_step(struct world *w, int64_t now)
+{
+	struct portion p;
+	size_t slow = 0;
+
+	for (size_t i = 0; i < w->nflights;) {
+		struct flight f = w->flights[i];
+
+		if (f.ends > now) {
+			i++;
+			continue;
+		}
+		w->flights[i] = w->flights[--w->nflights];
+		world_land(w, &f, now);
+	}
+	while (schedule_next(w->s, &p)) {
+		struct owner *o = p.job->owner;
+		int dest = w->dest[o - w->owners];
+
+		assert_true(w->nflights < FLIGHTS);
+		w->flights[w->nflights++] = (struct flight){ p, dest,
+			now + (is_slow(dest) ? 30000 : 1000) };
+	}
+	for (size_t i = 0; i < w->nflights; i++)
+		slow += is_slow(w->flights[i].dest);
+	if (slow > w->most_slow)
+		w->most_slow = slow;
+}
+
+static void
+test_day(void **state)
+{
+	struct world *w = mem_new(sizeof(*w));
+	struct schedule_limits l = usual;
+	unsigned seed = 1;
+	size_t total = 0;
+	int64_t now = 0;
+
+	(void)state;
+	l.rcpt_max = 10;
+	l.process_max = 250;
+	w->s = schedule_new();
+	for (size_t m = 0; m < MESSAGES; m++) {
+		char name[32];
+		struct dest *d;
+
+		seed = seed * 1103515245 + 12345;
+		w->dest[m] = (int)(seed >> 16) % DESTS;
+		w->count[m] = 1 + (seed >> 8) % 30;
+		total += w->count[m];
+		owner_init(&w->owners[m], NULL);
+		snprintf(name, sizeof(name), "d%d", w->dest[m]);
+		d = dest_named(w->s, "smtp", name, &l, now);
+		if (dest_dead(d)) {
+			w->put_off += w->count[m];
+			for (uint32_t i = 0; i < w->count[m]; i++)
+				w->handed[m][i]++;
+		} else {
+			add(d, &w->owners[m], 0, w->count[m]);
+		}
+		if (m % 4 == 0)
+			world_step(w, now += 100);
+	}
+	for (int i = 0; i < SECONDS && (w->nflights > 0 ||
+	    schedule_dests(w->s) > DESTS / 10); i++)
+		world_step(w, now += 1000);
+	for (size_t m = 0; m < MESSAGES; m++)
+		for (size_t i = 0; i < 30; i++)
+			assert_int_equal(w->handed[m][i], i < w->count[m]);
+	assert_int_equal(w->sent + w->put_off, total);
+	assert_int_equal(w->nflights, 0);
+	/* The slow never got more than their windows. */
+	assert_true(w->most_slow <= 9 * 20);
+	/* What is fast was through soon after it came (100 s). */
+	assert_true(w->last_fast < 160000);
+	schedule_sweep(w->s, now + l.rest_ms);
+	assert_int_equal(schedule_dests(w->s), 0);
+	schedule_free(&w->s);
+	mem_free(w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_feedback),
+		cmocka_unit_test(test_portions),
+		cmocka_unit_test(test_retry_in_flight),
+		cmocka_unit_test(test_fair_jobs),
+		cmocka_unit_test(test_fair_dests),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_sweep_and_revive),
+		cmocka_unit_test(test_transport),
+		cmocka_unit_test(test_day),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
