@@ -35,7 +35,7 @@ arena_new(size_t max)
 {
 	struct arena *a = mem_new(sizeof(*a));
 
-	a->max = max;
+	a->max = max < SIZE_MAX / 2 ? max : SIZE_MAX / 2;
 	a->chunk = CHUNK_FIRST;
 	return a;
 }
