@@ -399,7 +399,7 @@ read_packet(struct channel *ch, struct mmsghdr *m)
 		fd_close(&fd);
 		if (ch->dead)
 			return;
-		if (extra || m->msg_hdr.msg_flags != 0)
+		if (m->msg_len != 0)
 			channel_malformed(ch, "packet too big");
 		else
 			gone(ch, "peer is gone");
