@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "sys/sys.h"
 #include "table/table.h"
 #include "tools/postconf.h"
 
-#define MEM_MAX (1u << 30)
+#define MEM_MAX		(1u << 30)
+#define MESSAGE_MAX	8192
 
 /* Options by their bit, for messages. */
 static const char *const option_names[] = {
@@ -52,13 +54,18 @@ static const struct { unsigned option, with; } goes_with[] = {
 	{ PARAM_CLASS, MAIN_PARAM | SHOW_DEFAULTS | SHOW_SET },
 };
 
-static void
+static void PRINTF(2, 0)
 say(const char *level, const char *fmt, va_list ap)
 {
+	char text[MESSAGE_MAX];
+	struct buf out;
+
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	buf_init(&out, 4 * MESSAGE_MAX);
+	log_escape(str_of(text), &out);
 	fflush(stdout);
-	fprintf(stderr, "postconf: %s: ", level);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "postconf: %s: %s\n", level, buf_cstr(&out));
+	buf_free(&out);
 }
 
 void
@@ -213,10 +220,14 @@ read_main(struct postconf *pc, const struct words *overrides)
 	conf_free(&pc->conf);
 	pc->conf = conf_load(pc->dir, &ps);
 	for (size_t i = 0; i < ps.n; i++) {
-		if (ps.v[i].line == 0)
+		if (!ps.v[i].fatal)
+			postconf_warn("%s, line %d: %s", ps.v[i].file,
+			    ps.v[i].line, ps.v[i].text);
+		else if (ps.v[i].line == 0)
 			postconf_fatal("%s", ps.v[i].text);
-		postconf_fatal("file %s: line %d: %s", ps.v[i].file,
-		    ps.v[i].line, ps.v[i].text);
+		else
+			postconf_fatal("%s, line %d: %s", ps.v[i].file,
+			    ps.v[i].line, ps.v[i].text);
 	}
 	problems_free(&ps);
 	for (size_t i = 0; i < overrides->n; i++) {

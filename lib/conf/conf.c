@@ -34,6 +34,20 @@ set(struct conf *c, struct map *where, struct setting s)
 	mine->line = s.line;
 }
 
+/* Later wins; within one file that is hardly meant. */
+static void
+warn_twice(const struct conf *c, const struct setting *s,
+    struct problems *ps)
+{
+	const struct setting *old = map_get(c->set, s->name);
+
+	if (old != NULL && old->file == s->file &&
+	    !str_eq(old->value, s->value))
+		problem_add(ps, false, s->file, s->line, "overriding earlier "
+		    "entry: " STRF "=" STRF, STRV(old->name),
+		    STRV(old->value));
+}
+
 void
 conf_read_text(struct conf *c, const char *file, struct str text,
     struct problems *ps)
@@ -48,9 +62,9 @@ conf_read_text(struct conf *c, const char *file, struct str text,
 		struct str all = buf_view(&line);
 
 		if (l.orphan) {
-			problem_add(ps, true, file, l.first, "a line that "
-			    "starts with white space continues nothing: "
-			    "remove the white space");
+			problem_add(ps, false, file, l.first, "logical line "
+			    "must not start with whitespace, and is left "
+			    "out: \"" STRF "\"", STRV(str_first(all, 30)));
 			continue;
 		}
 		if (l.nul) {
@@ -65,6 +79,7 @@ conf_read_text(struct conf *c, const char *file, struct str text,
 			continue;
 		}
 		s.line = l.first;
+		warn_twice(c, &s, ps);
 		set(c, c->set, s);
 	}
 	buf_free(&line);
