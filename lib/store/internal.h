@@ -55,6 +55,7 @@ struct store_delivery {
 struct store {
 	struct store_conf conf;
 	char		 host[NAME_SIZE / 2];	/* escaped */
+	pid_t		 pid;
 	size_t		 running;
 	struct list	 waiting;
 	size_t		 nwaiting;

@@ -191,7 +191,7 @@ write_message(void *ctx)
 	int fd = -1, err = 0;
 
 	snprintf(d->tmp, sizeof(d->tmp), "%lld.P%ldQ%u.%s",
-	    (long long)clock_wall_s(), (long)getpid(), d->number,
+	    (long long)clock_wall_s(), (long)d->store->pid, d->number,
 	    d->store->host);
 	if (d->check)
 		err = check_same(m->full, m->new);

@@ -33,6 +33,7 @@ store_new(const struct store_conf *conf)
 	struct store *s = mem_new(sizeof(*s));
 
 	s->conf = *conf;
+	s->pid = getpid();
 	escape_host(conf->hostname, s->host, sizeof(s->host));
 	list_init(&s->waiting);
 	list_init(&s->recent);
