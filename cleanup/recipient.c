@@ -46,8 +46,12 @@ is_duplicate(struct mail *m, const struct queue_rcpt *r)
 	if (m->nrcpts == 0)
 		return false;
 	if (m->seen == NULL) {
+		struct queue_rcpt first = m->rcpts[0];
+
+		if (first.original.n == 0)
+			first.original = first.address;
 		m->seen = map_new();
-		(void)was_seen(m, &m->rcpts[0]);
+		(void)was_seen(m, &first);
 	}
 	return was_seen(m, r);
 }
@@ -119,11 +123,10 @@ recipient_add(struct mail *m, struct str address, struct str dsn_orcpt,
 		mail_fail(m, MAIL_REJECTED, "5.1.3", "bad recipient address");
 		return;
 	}
-	r.original = arena_str(m->arena, address);
 	if (address.n == 0)
 		address = m->c->empty_address;
-	r.address = rewrite_address(&m->c->local, m->arena,
-	    arena_str(m->arena, address));
+	r.original = arena_str(m->arena, address);
+	r.address = rewrite_address(&m->c->local, m->arena, r.original);
 	r.dsn_orcpt = dsn_orcpt.n > 0 ? arena_str(m->arena, dsn_orcpt) :
 	    default_orcpt(m, r.address);
 	if (m->begin.flags & MAIL_NO_REWRITE ||
