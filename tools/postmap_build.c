@@ -309,7 +309,7 @@ parse_line(struct build *b, struct str line)
 	}
 	wrong = table_line_split(line, &key, &value);
 	if (wrong != NULL) {
-		log_warn("%s, line %d: %s", b->source, b->line, wrong);
+		table_line_warn(b->source, b->line, line, wrong);
 		return false;
 	}
 	if (key.p[key.n - 1] == ':')

@@ -17,17 +17,17 @@
 #define MAP_MOST	((size_t)1 << 36)
 #define MAP_LEAST	((size_t)1 << 26)
 /*
- * Puts between two commits into the file beside: keeps LMDB from spilling
- * dirty pages, where Debian 12's 0.9.24 has known faults.
+ * Bytes put between two commits into the file beside: keeps LMDB from
+ * spilling dirty pages, where Debian 12's 0.9.24 has known faults.
  */
-#define BATCH		50000
+#define BATCH		((size_t)128 << 20)
 
 struct table_maker {
 	char	*spec, *path, *beside;
 	MDB_env	*env;
 	MDB_txn	*txn;
 	MDB_dbi	 dbi;
-	size_t	 puts;
+	size_t	 uncommitted;	/* bytes */
 	bool	 failed;
 };
 
@@ -173,8 +173,10 @@ put(struct table_maker *m, struct str key, struct str value, unsigned flags)
 	MDB_val k = { key.n, uk.v }, v = { value.n, uv.v };
 	int err = mdb_put(m->txn, m->dbi, &k, &v, flags);
 
-	if (err != 0 || ++m->puts % BATCH != 0)
+	m->uncommitted += key.n + value.n;
+	if (err != 0 || m->uncommitted < BATCH)
 		return err;
+	m->uncommitted = 0;
 	err = mdb_txn_commit(m->txn);
 	m->txn = NULL;
 	if (err == 0)

@@ -9,7 +9,10 @@
  * Empty lines and lines that begin with # are passed over, also between a
  * line and its continuation. RFC: none; the rules are Postfix's readlline().
  */
+#include "sys/sys.h"
 #include "table/internal.h"
+
+static const char unbalanced[] = "unbalanced '\"'";
 
 static bool	is_space(char c);
 
@@ -59,10 +62,22 @@ table_line_split(struct str line, struct str *key, struct str *value)
 	*key = str_first(line, i);
 	*value = str_trim(str_from(line, i));
 	if (quoted)	/* key ends where the line does */
-		return "unbalanced '\"'";
+		return unbalanced;
 	if (key->n == 0 || value->n == 0)
 		return "expected format: key whitespace value";
 	return NULL;
+}
+
+void
+table_line_warn(const char *file, int line, struct str text,
+    const char *wrong)
+{
+	if (wrong == unbalanced)
+		log_warn("%s, line %d: %s in '" STRF
+		    "' -- ignoring this line", file, line, wrong, STRV(text));
+	else
+		log_warn("%s, line %d: %s -- ignoring this line", file, line,
+		    wrong);
 }
 
 static bool

@@ -112,7 +112,9 @@ bool		 table_next_line(struct str *rest, int *next_line, int *line,
 /* Its key and value; what is wrong with it, or NULL: static text. */
 const char	*table_line_split(struct str line, struct str *key,
 		    struct str *value);
-
+/* Tells of it: "FILE, line N: WRONG -- ignoring this line". */
+void		 table_line_warn(const char *file, int line, struct str text,
+		    const char *wrong);
 /* A key as tables hold it, in lower case; may such text be in one? */
 void		 table_fold(struct str key, struct buf *out);
 bool		 table_text_valid(struct str);	/* UTF-8 */

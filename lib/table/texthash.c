@@ -131,8 +131,8 @@ load(struct table *t, struct texthash *h, struct str text)
 			wrong = "non-UTF-8 input";
 		line.full = false;
 		if (wrong != NULL) {
-			log_warn("%s, line %d: %s -- ignoring this line",
-			    t->file.path, at, wrong);
+			table_line_warn(t->file.path, at, buf_view(&line),
+			    wrong);
 			continue;
 		}
 		if (key.p[key.n - 1] == ':')
