@@ -492,6 +492,17 @@ on_change(struct master *m, struct child *c, int status)
 		on_death(c, status);
 }
 
+static void
+on_guard(struct master *m, int status)
+{
+	if (WIFSTOPPED(status))
+		(void)kill(m->guard_pid, SIGCONT);
+	else if (!WIFCONTINUED(status)) {
+		m->guard_pid = 0;
+		fd_close(&m->guard_fd);
+	}
+}
+
 void
 children_reap(struct master *m)
 {
@@ -504,11 +515,8 @@ children_reap(struct master *m)
 		c = by_pid(m, pid);
 		if (c != NULL)
 			on_change(m, c, status);
-		else if (pid == m->guard_pid && !WIFSTOPPED(status) &&
-		    !WIFCONTINUED(status)) {
-			m->guard_pid = 0;
-			fd_close(&m->guard_fd);
-		}
+		else if (pid == m->guard_pid)
+			on_guard(m, status);
 	}
 	if (m->guard_pid == 0 && !m->foreground && m->life == LIFE_RUN &&
 	    m->ready_fd < 0)

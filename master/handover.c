@@ -279,6 +279,8 @@ handover_take(struct master *m, int fd)
 
 		if (c->instance > instances)
 			instances = c->instance;
+		if (c->role == ROLE_AGENT)
+			child_drain(c);
 	}
 	m->instances = instances;
 	(void)fd_cloexec(m->lock_fd, true);

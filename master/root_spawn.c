@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -13,6 +14,7 @@
 
 #include "master/master.h"
 
+#define GUARD_LOOK_MS 2000
 #define HIGH_FD	64	/* above all that a child is given */
 
 static void
@@ -117,6 +119,40 @@ start_anew(struct master *m)
 	return (false);
 }
 
+/* Did somebody stop it? proc(5): the state stands behind the last ')'. */
+static bool
+is_stopped(pid_t pid)
+{
+	char path[32], text[512], *end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return (false);
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	end = strrchr(text, ')');
+	return (end != NULL && end[1] == ' ' && end[2] == 'T');
+}
+
+/* Until 3 is readable or at its end. A master that is stopped goes on. */
+static void
+watch_master(pid_t master)
+{
+	struct pollfd p = { .fd = 3, .events = POLLIN };
+	bool stopped = false, was_stopped;
+
+	while (poll(&p, 1, GUARD_LOOK_MS) <= 0) {
+		was_stopped = stopped;
+		stopped = is_stopped(master);
+		if (stopped && was_stopped)
+			(void)kill(master, SIGCONT);
+	}
+}
+
 /*
  * Waits for master's end. A byte on fd: it left of its own will. Nothing but
  * end of file: it was killed, and its children die with it.
@@ -135,9 +171,8 @@ guard_run(struct master *m, int fd)
 	    !place(null, 0) || !place(null, 1) || !place(null, 2))
 		_exit(1);
 	fd_close_from(4);
-	do
-		n = read(3, &byte, 1);
-	while (n < 0 && errno == EINTR);
+	watch_master(getppid());
+	n = read(3, &byte, 1);
 	if (n > 0)
 		_exit(0);
 	while (!start_anew(m)) {

@@ -188,7 +188,8 @@ postern_stop(struct postern *p, int signo)
 {
 	pid_t pid = need_running(p);
 
-	if (kill(pid, signo) != 0)
+	/* One that somebody stopped would never hear it. */
+	if (kill(pid, signo) != 0 || kill(pid, SIGCONT) != 0)
 		tool_fail(&p->tool, EX_NOPERM, "pid %d: %s", (int)pid,
 		    strerror(errno));
 	if (!wait_for_end(p, STOP_WAIT_MS))

@@ -93,7 +93,7 @@ parse(struct setup *s, int argc, char **argv)
 	int c;
 
 	s->port_base = -1;
-	optind = 1;
+	optind = 0;		/* begins anew: "setup" was no option */
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		if (c == 'h')
 			s->hostname = need_plain(s, optarg, ".-",
