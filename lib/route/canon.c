@@ -25,6 +25,8 @@ canon_address(struct router *r, struct str address, struct str *recipient,
 	struct str saved = STR("");
 	bool has_saved = false;
 
+	if (address.n > 0)
+		address = rewrite(r, address);
 	for (int round = 0; round < ROUNDS_MAX; round++) {
 		size_t at;
 
