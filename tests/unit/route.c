@@ -150,8 +150,7 @@ test_classes(void **state)
 		{ "a@b@virt.example", "", CLASS_VIRTUAL, "virtual",
 		    "virt.example", "a@b@virt.example", false },
 		{ "@here.example", "", CLASS_LOCAL, "local",
-		    "mx.here.example", "MAILER-DAEMON@mx.here.example",
-		    true },
+		    "mx.here.example", "MAILER-DAEMON@here.example", true },
 	};
 
 	(void)state;
