@@ -113,3 +113,38 @@ clean:
 .PHONY: all links units fuzzers check quick fuzz bench clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)
+
+# --- install: DESTDIR= for packages, PREFIX=/usr ---
+# Configuration files that exist stay. Without DESTDIR, and as root, users
+# and the set-gid group are made too.
+SBIN     = $(DESTDIR)$(PREFIX)/sbin
+BIN      = $(DESTDIR)$(PREFIX)/bin
+LIBEXEC  = $(DESTDIR)$(PREFIX)/libexec/postern
+MANDIR   = $(DESTDIR)$(PREFIX)/share/man
+CONFDIR  = $(DESTDIR)/etc/postern
+UNITDIR  = $(DESTDIR)/lib/systemd/system
+SETGID   = postdrop postqueue
+COMMANDS = $(filter $B/sbin/%,$(PROGRAMS))
+DAEMONS  = $(filter $B/libexec/%,$(PROGRAMS))
+
+install: all
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then conf/make-users; fi
+	install -d $(SBIN) $(BIN) $(LIBEXEC) $(CONFDIR) $(UNITDIR) \
+	    $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(COMMANDS) $(SBIN)
+	install -m 755 $(DAEMONS) $(LIBEXEC)
+	@for p in $(SETGID); do \
+	    if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then \
+		chgrp postdrop $(SBIN)/$$p; fi; \
+	    chmod 2755 $(SBIN)/$$p; done
+	ln -sf ../sbin/sendmail $(BIN)/mailq
+	ln -sf ../sbin/sendmail $(BIN)/newaliases
+	ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/lib/sendmail
+	@for f in main.cf master.cf; do [ -e $(CONFDIR)/$$f ] || \
+	    install -m 644 conf/$$f $(CONFDIR)/$$f; done
+	sed 's,/usr/sbin,$(PREFIX)/sbin,' conf/postern.service \
+	    >$(UNITDIR)/postern.service
+	@for m in $(wildcard man/*.[1578]); do \
+	    install -D -m 644 $$m $(MANDIR)/man$${m##*.}/$${m##*/}; done
+
+.PHONY: install

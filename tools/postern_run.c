@@ -37,6 +37,8 @@ postern_conf(struct postern *p)
 const char *
 postern_daemon(struct postern *p, const char *program)
 {
+	static const char *const beside[] = { "../libexec",
+		"../libexec/postern" };
 	const char *dir = tool_param(&p->tool, "daemon_directory"), *path;
 	char self[4096];
 	ssize_t n;
@@ -46,15 +48,15 @@ postern_daemon(struct postern *p, const char *program)
 	    access(path, X_OK) == 0)
 		return (path);
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n > 0) {
+	for (size_t i = 0; n > 0 && i < nitems(beside); i++) {
 		struct str at = { self, (size_t)n };
-		const char *beside;
+		const char *found;
 
 		at = str_first(at, str_rchr(at, '/'));
-		beside = arena_printf(p->tool.arena, STRF "/../libexec/%s",
-		    STRV(at), program);
-		if (access(beside, X_OK) == 0)
-			return (beside);
+		found = arena_printf(p->tool.arena, STRF "/%s/%s", STRV(at),
+		    beside[i], program);
+		if (access(found, X_OK) == 0)
+			return (found);
 	}
 	return (path);
 }
