@@ -50,6 +50,8 @@ delivery_new(struct front *f, struct talk *talk, const struct msg_deliver *m)
 	d->msg.queue_id = arena_str(d->arena, m->queue_id);
 	d->msg.sender = arena_str(d->arena, m->sender);
 	d->msg.nexthop = arena_str(d->arena, m->nexthop);
+	d->msg.dsn_envid = arena_str(d->arena, m->dsn_envid);
+	d->msg.encoding = arena_str(d->arena, m->encoding);
 	d->start_us = clock_wall_us();
 	d->open = (size_t)m->rcpt_count;
 	talk_set(talk, &delivery_ops, d);
@@ -105,6 +107,8 @@ on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
 	r->index = m->index;
 	r->address = arena_str(d->arena, m->address);
 	r->original = arena_str(d->arena, m->original);
+	r->dsn_orcpt = arena_str(d->arena, m->dsn_orcpt);
+	r->dsn_notify = m->dsn_notify;
 	d->have++;
 	d->front->begin(d->front->ctx, r);
 }

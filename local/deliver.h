@@ -41,6 +41,8 @@ struct recipient {
 	uint64_t	 index;
 	struct str	 address;
 	struct str	 original;	/* as given; "" where it is the same */
+	struct str	 dsn_orcpt;
+	uint64_t	 dsn_notify;
 	void		*own;		/* the program's */
 };
 

@@ -214,35 +214,54 @@ follow(struct recipient *r, struct str alias, struct str name)
 		step_name(r, name);
 }
 
+static void
+follow_others(struct recipient *r, const struct alias *alias)
+{
+	struct target *t = target_of(r);
+	struct forward_to to = { .delivered = t->delivered,
+		.owner = alias->owner, .rcpts = alias->rcpts,
+		.n = alias->n };
+
+	forward_mail(t->local, r, &to);
+}
+
 /* True: this name's alias has the recipient's fate in hand. */
 static bool
 try_alias(struct recipient *r, struct str name)
 {
 	struct target *t = target_of(r);
-	struct str value = STR(""), target = STR("");
 	enum alias_kind kind;
+	struct alias alias;
 
 	/* An alias that names itself means the user of that name. */
 	if (t->from.n > 0 && str_eq_nocase(t->from, name))
 		return false;
-	kind = alias_find(t->local, r->delivery->arena, name, &value,
-	    &target);
+	kind = alias_find(t->local, r->delivery->arena, name, &alias);
 	if (kind != ALIAS_NONE && kind != ALIAS_RETRY &&
 	    (r->delivery->msg.flags & DELIVER_VERIFY) != 0) {
 		deliver_printf(r, SENT, "2.0.0", "aliased to " STRF,
-		    STRV(value));
+		    STRV(alias.value));
 		return true;
 	}
 	switch (kind) {
 	case ALIAS_NONE:
 		return false;
 	case ALIAS_LOCAL:
-		follow(r, name, target);
+		follow(r, name, alias.rcpts[0]);
+		return true;
+	case ALIAS_FORWARD:
+		follow_others(r, &alias);
 		return true;
 	case ALIAS_OTHER:
-		deliver_printf(r, DEFERRED, "4.3.0", "alias " STRF " stands "
-		    "for more than one local user, which is not supported "
+		deliver_printf(r, DEFERRED, "4.3.0", "alias " STRF " holds "
+		    "a command, file or :include:, which is not supported "
 		    "yet", STRV(name));
+		return true;
+	case ALIAS_EMPTY:
+		log_at(LL_WARN, r->delivery->msg.queue_id, "no recipient in "
+		    "alias lookup result for " STRF, STRV(name));
+		deliver_result(r, DEFERRED, "4.3.0",
+		    STR("alias database unavailable"));
 		return true;
 	case ALIAS_RETRY:
 		deliver_result(r, DEFERRED, "4.3.0",

@@ -4,6 +4,7 @@
  * main.c    the process: configuration, tables, messages
  * expand.c  from a recipient to a mailbox of a user     (start here)
  * alias.c   alias_maps: what one name stands for
+ * forward.c  a new message to other addresses
  * user.c    the system's users, looked up in the pool, kept for a moment
  * loop.c    Delivered-To: lines, which tell of forwarding loops
  */
@@ -25,6 +26,7 @@ struct local {				/* the process */
 	struct local_conf  conf;
 	struct service	  *service;
 	struct agents	  *agents;
+	struct list	   forwards;	/* messages on their way to cleanup */
 	struct tables	  *aliases;
 	struct users	  *users;
 	struct match_list *destinations;	/* mydestination */
@@ -52,16 +54,36 @@ void		 users_find(struct users *, struct str name,
 		    void (*fn)(void *ctx, enum found, const struct user *),
 		    void *ctx);
 
+/* --- forward.c --- */
+struct forward_to {
+	struct str  delivered;	/* Delivered-To: */
+	struct str  owner;	/* sender from now on; "" where it stays */
+	struct str *rcpts;
+	size_t	    n;
+};
+/* Ends the recipient: EXPANDED once the new message is on disk. */
+void		 forward_mail(struct local *, struct recipient *,
+		    const struct forward_to *);
+void		 forward_drained(struct local *, struct channel *);
+
 /* --- alias.c --- */
 enum alias_kind {
 	ALIAS_NONE,	/* no such alias */
-	ALIAS_LOCAL,	/* one name of this machine: *target */
-	ALIAS_OTHER,	/* more than this release can follow */
+	ALIAS_LOCAL,	/* one name of this machine: rcpts[0], no domain */
+	ALIAS_FORWARD,	/* addresses: rcpts */
+	ALIAS_OTHER,	/* commands, files, :include: not yet */
+	ALIAS_EMPTY,	/* nobody */
 	ALIAS_RETRY,	/* a table is out of order */
 };
-/* value: the right-hand side; target: its one local name, folded. */
+struct alias {
+	struct str  value;	/* the right-hand side */
+	struct str  owner;	/* owner-NAME@origin where there is one */
+	struct str *rcpts;	/* with domain, but for ALIAS_LOCAL */
+	size_t	    n;
+};
+/* Strings live in the arena. */
 enum alias_kind	 alias_find(struct local *, struct arena *, struct str name,
-		    struct str *value, struct str *target);
+		    struct alias *);
 
 /* --- loop.c --- */
 /* Pure: does some Delivered-To: in these header lines name address? */

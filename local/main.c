@@ -63,6 +63,7 @@ start(void *ctx, struct service *service)
 	l->front.relay = "local";
 	l->front.begin = local_begin;
 	l->front.ctx = l;
+	list_init(&l->forwards);
 	l->agents = agents_new(service);
 	l->users = users_new(service, l->conf.mail_spool_directory);
 	l->locks = deliver_locks(l->conf.mailbox_delivery_lock,
@@ -89,6 +90,12 @@ on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 		agents_refused(l->agents, msg);
 }
 
+static void
+on_drained(void *ctx, struct channel *channel)
+{
+	forward_drained(ctx, channel);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -103,6 +110,7 @@ main(int argc, char **argv)
 		.start = start,
 		.on_talk = on_talk,
 		.on_solo = on_solo,
+		.on_drained = on_drained,
 	};
 
 	return service_main(&def, argc, argv);
