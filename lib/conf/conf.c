@@ -382,3 +382,13 @@ conf_get(struct conf *c, const char *name)
 	map_set(c->known, key, v);
 	return *v;
 }
+
+struct str
+conf_get_row(struct conf *c, const struct param *p)
+{
+	struct str name = str_of(p->name);
+
+	if (param_find(name) != NULL || conf_setting(c, name) != NULL)
+		return conf_get(c, p->name);
+	return expand(c, name, str_of(p->preset));
+}

@@ -4,6 +4,7 @@
  *   text     = *( "$$" / "$" name / "${" expr "}" / "$(" expr ")" / octet )
  *   expr     = name / name "?" yes / name ":" no / name "?" yes ":" no
  *            / compare / compare "?" yes / compare ":" no / ...
+ *            / "domain_to_ascii" "{" text "}"
  *   compare  = "{" text "}" operator [ "level" ] "{" text "}"
  *   yes, no  = "{" text "}" / text           ; bare text runs to the end
  *   operator = "==" / "!=" / "<" / "<=" / ">=" / ">"
@@ -242,6 +243,32 @@ choose(struct run *r, struct str s, bool truth)
 		fail(r, "unexpected input", s);
 }
 
+/* ${domain_to_ascii{text}}: the only function there is. */
+static void
+call(struct run *r, struct str name, struct str s)
+{
+	struct str arg;
+	struct buf out;
+
+	if (!take_group(r, &s, &arg))
+		return;
+	if (s.n > 0)
+		fail(r, "unexpected input", s);
+	else if (!str_eq(name, STR("domain_to_ascii")))
+		fail(r, "unknown function", name);
+	buf_init(&out, r->out->max);
+	expand_aside(r, arg, &out);
+	for (size_t i = 0; i < out.n; i++)
+		if ((unsigned char)out.p[i] >= 0x80) {
+			fail(r, "write this domain in its ASCII (xn--) form",
+			    buf_view(&out));
+			break;
+		}
+	if (!r->failed && !r->e->scan)
+		buf_str(r->out, str_trim(buf_view(&out)));
+	buf_free(&out);
+}
+
 /* The name at the start of an expression; *s moves to what follows. */
 static bool
 take_name(struct run *r, struct str *s, struct str *name)
@@ -253,7 +280,7 @@ take_name(struct run *r, struct str *s, struct str *name)
 		n++;
 	*name = str_first(start, n);
 	*s = skip(str_from(start, n));
-	if (s->n > 0 && s->p[0] != '?' && s->p[0] != ':') {
+	if (s->n > 0 && str_chr(STR("?:{"), s->p[0]) == 3) {
 		fail(r, "attribute name syntax error", start);
 		return false;
 	}
@@ -282,6 +309,10 @@ expand_expr(struct run *r, struct str s)
 	}
 	if (!take_name(r, &s, &name))
 		return;
+	if (s.n > 0 && s.p[0] == '{') {
+		call(r, name, s);
+		return;
+	}
 	known = r->e->lookup(r->e->ctx, name, &value, &raw);
 	if (s.n > 0) {
 		choose(r, s, known && value.n > 0);

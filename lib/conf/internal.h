@@ -32,6 +32,8 @@ struct conf {
 /* As set, or preset: what an expansion starts from. */
 struct str	 conf_unexpanded(struct conf *, struct str name,
 		    const char *preset);
+/* conf_get with the row's own preset: rows outside the registry work too. */
+struct str	 conf_get_row(struct conf *, const struct param *);
 const struct setting *conf_setting(const struct conf *, struct str name);
 bool		 value_parse(enum param_type, const char *preset, struct str,
 		    int64_t *out);

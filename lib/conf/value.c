@@ -162,12 +162,12 @@ fill_one(struct conf *c, const struct param *p, void *out,
 	int64_t v = 0;
 
 	if (p->type == P_TEXT || p->type == P_RAW) {
-		s = p->type == P_TEXT ? conf_get(c, p->name) :
+		s = p->type == P_TEXT ? conf_get_row(c, p) :
 		    conf_unexpanded(c, str_of(p->name), p->preset);
 		memcpy(at, &s, sizeof(s));
 		return;
 	}
-	s = conf_get(c, p->name);
+	s = conf_get_row(c, p);
 	if (!value_parse(p->type, p->preset, s, &v)) {
 		complain(c, p, s, ps);
 		v = 0;
@@ -185,8 +185,12 @@ void
 conf_fill(struct conf *c, const struct param *p, size_t n, void *out,
     struct problems *ps)
 {
+	struct problems *kept = c->problems;
+
+	c->problems = ps;
 	for (size_t i = 0; i < n; i++)
 		fill_one(c, &p[i], out, ps);
+	c->problems = kept;
 }
 
 int64_t
