@@ -49,43 +49,79 @@ must(int err, const char *what)
 		die("pool: %s: %s", what, strerror(err));
 }
 
-static void
-finish(struct pool *p, struct job *job)
+/* With the mutex held. True: the loop is to be woken, after it is let go. */
+static bool
+put_finished(struct pool *p, struct job *job)
 {
-	const uint64_t one = 1;
 	bool first = list_empty(&p->finished);
 
 	list_append(&p->finished, &job->link);
+	return first;
+}
+
+static struct job *
+take_job(struct pool *p)
+{
+	struct job *job;
+
+	if (list_empty(&p->todo))
+		return NULL;
+	job = container_of(p->todo.next, struct job, link);
+	list_remove(&job->link);
+	p->waiting--;
+	return job;
+}
+
+static void
+wake_loop(struct pool *p)
+{
+	const uint64_t one = 1;
+
 	/* Full is impossible: it is written once between two reads. */
-	if (first && write(p->fd, &one, sizeof(one)) != sizeof(one))
+	if (write(p->fd, &one, sizeof(one)) != sizeof(one))
 		die("pool: eventfd: %s", strerror(errno));
 }
 
+static void
+lock(struct pool *p)
+{
+	must(pthread_mutex_lock(&p->mutex), "lock");
+}
+
+static void
+unlock(struct pool *p)
+{
+	must(pthread_mutex_unlock(&p->mutex), "unlock");
+}
+
+/* Never a system call with the mutex held: others would queue up on it. */
 static void *
 thread_main(void *ctx)
 {
 	struct pool *p = ctx;
+	struct job *job;
+	bool first;
 
-	must(pthread_mutex_lock(&p->mutex), "lock");
+	lock(p);
 	for (;;) {
-		struct job *job;
-
-		while (list_empty(&p->todo) && !p->stop) {
+		while ((job = take_job(p)) == NULL && !p->stop) {
 			p->idle++;
 			must(pthread_cond_wait(&p->wake, &p->mutex), "wait");
 			p->idle--;
 		}
-		if (list_empty(&p->todo))
+		if (job == NULL)
 			break;
-		job = container_of(p->todo.next, struct job, link);
-		list_remove(&job->link);
-		p->waiting--;
-		must(pthread_mutex_unlock(&p->mutex), "unlock");
+		unlock(p);
 		job->result = job->work(job->ctx);
-		must(pthread_mutex_lock(&p->mutex), "lock");
-		finish(p, job);
+		lock(p);
+		first = put_finished(p, job);
+		if (!first)
+			continue;
+		unlock(p);
+		wake_loop(p);
+		lock(p);
 	}
-	must(pthread_mutex_unlock(&p->mutex), "unlock");
+	unlock(p);
 	return NULL;
 }
 
@@ -121,14 +157,14 @@ run_done(struct pool *p)
 	struct list all;
 
 	list_init(&all);
-	must(pthread_mutex_lock(&p->mutex), "lock");
+	lock(p);
 	while (!list_empty(&p->finished)) {
 		struct list *l = p->finished.next;
 
 		list_remove(l);
 		list_append(&all, l);
 	}
-	must(pthread_mutex_unlock(&p->mutex), "unlock");
+	unlock(p);
 	while (!list_empty(&all)) {
 		struct job *job = container_of(all.next, struct job, link);
 
@@ -176,13 +212,12 @@ pool_new(struct loop *loop, unsigned threads)
 static void
 run_here(struct pool *p)
 {
-	while (!list_empty(&p->todo)) {
-		struct job *job = container_of(p->todo.next, struct job, link);
+	struct job *job;
 
-		list_remove(&job->link);
-		p->waiting--;
+	while ((job = take_job(p)) != NULL) {
 		job->result = job->work(job->ctx);
-		finish(p, job);
+		if (put_finished(p, job))
+			wake_loop(p);
 	}
 }
 
@@ -191,19 +226,20 @@ pool_run(struct pool *p, int (*work)(void *ctx),
     void (*done)(void *ctx, int result), void *ctx)
 {
 	struct job *job = mem_new(sizeof(*job));
-	bool crowded;
+	bool crowded, signal_one;
 
 	job->work = work;
 	job->done = done;
 	job->ctx = ctx;
 	p->busy++;
-	must(pthread_mutex_lock(&p->mutex), "lock");
+	lock(p);
 	list_append(&p->todo, &job->link);
 	p->waiting++;
 	crowded = p->waiting > p->idle;
-	if (p->idle > 0)
+	signal_one = p->idle > 0;
+	unlock(p);
+	if (signal_one)
 		must(pthread_cond_signal(&p->wake), "signal");
-	must(pthread_mutex_unlock(&p->mutex), "unlock");
 	if (crowded && p->nthreads < p->limit && !add_thread(p) &&
 	    p->nthreads == 0)
 		run_here(p);
@@ -223,10 +259,10 @@ pool_free(struct pool **pool)
 	if (p == NULL)
 		return;
 	*pool = NULL;
-	must(pthread_mutex_lock(&p->mutex), "lock");
+	lock(p);
 	p->stop = true;
+	unlock(p);
 	must(pthread_cond_broadcast(&p->wake), "broadcast");
-	must(pthread_mutex_unlock(&p->mutex), "unlock");
 	for (unsigned i = 0; i < p->nthreads; i++)
 		must(pthread_join(p->threads[i], NULL), "join");
 	run_done(p);

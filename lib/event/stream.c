@@ -55,11 +55,17 @@ release(struct stream *s)
 	return !s->dead;
 }
 
+/*
+ * A pause alone costs no system call: most are over before the peer says more,
+ * and where it does, on_readable() takes the event away.
+ */
 static void
 want_read(struct stream *s)
 {
-	bool on = !s->paused && !s->eof && s->err == 0;
+	bool on = !s->eof && s->err == 0;
 
+	if (on && s->paused)
+		return;
 	if (on != s->reading)
 		event_want(&s->readable, on);
 	s->reading = on;
@@ -203,6 +209,10 @@ on_readable(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
+	if (s->paused && s->reading) {
+		event_want(&s->readable, false);
+		s->reading = false;
+	}
 	if (s->paused || s->err != 0)
 		return;
 	if (s->show_again) {
