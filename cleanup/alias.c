@@ -12,7 +12,8 @@ struct expansion {
 	struct mail	 *m;
 	struct str	  first;	/* what is expanded, for the log */
 	struct addresses *all;
-	struct map	 *selves;	/* stand for themselves, lower-case */
+	struct map	 *selves;	/* stand for themselves, lower-case;
+					 * NULL: most mail has none */
 	struct buf	  value;
 };
 
@@ -33,6 +34,21 @@ lower(struct arena *a, struct str s)
 		p[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] + 32) :
 		    s.p[i];
 	return (struct str){ p, s.n };
+}
+
+static bool
+is_self(const struct expansion *e, struct str address)
+{
+	return e->selves != NULL &&
+	    map_get(e->selves, lower(e->m->arena, address)) != NULL;
+}
+
+static void
+add_self(struct expansion *e, struct str address)
+{
+	if (e->selves == NULL)
+		e->selves = map_new();
+	(void)map_set(e->selves, lower(e->m->arena, address), e);
 }
 
 /* The next item of a comma separated list; quotes and < > hide commas. */
@@ -131,7 +147,7 @@ take_results(struct expansion *e, size_t at, struct str ext)
 			addresses_add(e->all, to);
 		first = false;
 		if (str_eq_nocase(from, to))
-			(void)map_set(e->selves, lower(a, from), e);
+			add_self(e, from);
 		if (e->all->n > (size_t)
 		    e->m->c->conf.virtual_alias_expansion_limit) {
 			refuse(e, "unreasonable virtual_alias_maps map "
@@ -141,7 +157,7 @@ take_results(struct expansion *e, size_t at, struct str ext)
 	}
 	/* An empty result: as if it was not found. */
 	if (first)
-		(void)map_set(e->selves, lower(a, from), e);
+		add_self(e, from);
 	return true;
 }
 
@@ -155,7 +171,7 @@ follow(struct expansion *e, size_t at)
 	for (int64_t depth = 0;; depth++) {
 		struct str address = e->all->v[at];
 
-		if (map_get(e->selves, lower(e->m->arena, address)) != NULL)
+		if (is_self(e, address))
 			return true;
 		if (depth >= c->conf.virtual_alias_recursion_limit) {
 			refuse(e, "unreasonable virtual_alias_maps map "
@@ -184,8 +200,7 @@ follow(struct expansion *e, size_t at)
 bool
 alias_expand(struct mail *m, struct str address, struct addresses *all)
 {
-	struct expansion e = { .m = m, .first = address, .all = all,
-		.selves = map_new() };
+	struct expansion e = { .m = m, .first = address, .all = all };
 	bool good = true;
 
 	buf_init(&e.value, TABLE_VALUE_MAX + 1);
