@@ -66,7 +66,7 @@ void
 cmd_lhlo(struct session *s, struct str arg)
 {
 	if (!s->smtpd->conf.smtpd_lmtp_enable) {
-		reply(s, "502 5.5.2 Error: command not recognized");
+		reply(s, "500 5.5.2 Error: command not recognized");
 		return;
 	}
 	hello(s, arg, true, true);
@@ -209,7 +209,8 @@ cmd_vrfy(struct session *s, struct str arg)
 	if (str_ends_nocase(in, STR(" SMTPUTF8")))
 		in = str_trim(str_first(in, in.n - 9));
 	if (in.n == 0)
-		reply(s, "501 5.5.4 Syntax: VRFY address");
+		reply(s, "501 5.5.4 Syntax: VRFY address%s",
+		    s->smtpd->smtputf8 ? " [SMTPUTF8]" : "");
 	else if (address_read_path(&in, false, s->smtpd->smtputf8, a, &address) !=
 	    PATH_OK || address.n == 0 || in.n > 0)
 		reply(s, "501 5.1.3 Bad recipient address syntax");
@@ -237,7 +238,7 @@ cmd_etrn(struct session *s, struct str arg)
 	if (site.n > 0 && site.p[0] == '@')
 		site = str_from(site, 1);
 	if (!address_hostname_valid(site)) {
-		reply(s, "501 5.5.4 Error: invalid parameter syntax");
+		reply(s, "501 Error: invalid parameter syntax");
 		return;
 	}
 	keep(&s->site, site);
@@ -260,10 +261,10 @@ etrn_reply(struct session *s)
 	    service_peer(s->smtpd->service, ROLE_QMGR, STR(""));
 
 	if (c == NULL) {
-		reply(s, "458 4.3.0 Error: unable to queue messages");
+		reply(s, "458 Unable to queue messages");
 		return;
 	}
 	channel_send(c, MSG_flush_site, &(struct msg_flush_site){
 	    .site = s->site.str });
-	reply(s, "250 2.0.0 Queuing started");
+	reply(s, "250 Queuing started");
 }

@@ -67,19 +67,17 @@ cmd_bdat(struct session *s, struct str arg)
 	tx->chunk_last = str_token(&arg, " ", &last);
 	bad = bad || (tx->chunk_last && !str_eq_nocase(last, STR("LAST"))) ||
 	    str_trim(arg).n > 0;
+	for (size_t i = 0; i < size.n; i++)
+		bad = bad || size.p[i] < '0' || size.p[i] > '9';
 	large = !bad && !str_number(size, &tx->chunk_size);
-	if (bad || (large && str_chr(size, '-') < size.n)) {
+	if (bad) {
 		/* Where its content ends is unknown: no way to go on. */
-		reply_close(s, "521 5.5.4 " STRF
-		    " Error: Syntax: BDAT count [LAST]",
-		    STRV(s->smtpd->myhostname));
+		reply_close(s, "521 5.5.4 Syntax: BDAT count [LAST]");
 		return;
 	}
 	if (large || (limit > 0 && tx->chunk_size >
 	    (uint64_t)limit * OVERSIZE_FACTOR)) {
-		reply_close(s, "521 5.3.4 " STRF
-		    " Error: BDAT chunk exceeds message size limit",
-		    STRV(s->smtpd->myhostname));
+		reply_close(s, "552 5.3.4 Chunk exceeds message size limit");
 		return;
 	}
 	tx->chunk_left = tx->chunk_size;
@@ -171,6 +169,10 @@ send_envelope(struct session *s, struct talk *t)
 
 	if (s->esmtp && !s->lmtp && tx->smtputf8)
 		m.protocol = STR("UTF8SMTP");
+	if (s->local)
+		m.flags |= MAIL_LOCAL_CLIENT;
+	m.rewrite_domain = s->local ? STR("local") :
+	    s->smtpd->conf.remote_header_rewrite_domain;
 	if (s->smtpd->conf.smtpd_hide_client_session)
 		m.flags |= MAIL_NO_RECEIVED;
 	talk_send(t, MSG_mail_begin, &m);

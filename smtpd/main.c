@@ -20,6 +20,7 @@ static void on_accept(void *ctx, int fd, const struct sockaddr_storage *);
 static void on_drained(void *ctx, struct channel *);
 static void on_drain(void *ctx);
 static bool get_bool(struct conf *, const char *name);
+static struct str rewrite_tables(struct smtpd *, struct problems *);
 static struct match_list *networks(struct smtpd *, struct str list,
 		const char *name);
 
@@ -69,6 +70,8 @@ on_open(void *ctx, struct service *service)
 	d->limit_exceptions = networks(d,
 	    d->conf.smtpd_client_event_limit_exceptions,
 	    "smtpd_client_event_limit_exceptions");
+	d->rewrite_clients = networks(d, rewrite_tables(d, &p),
+	    "local_header_rewrite_clients");
 	access_open(d, &p);
 	for (size_t i = 0; i < p.n; i++)
 		log_at(p.v[i].fatal ? LL_FATAL : LL_WARN, STR(""), "%s",
@@ -76,6 +79,38 @@ on_open(void *ctx, struct service *service)
 	if (problems_fatal(&p))
 		die("restrictions: %s", p.v[0].text);
 	problems_free(&p);
+}
+
+/* The tables among local_header_rewrite_clients; other words are checked. */
+static struct str
+rewrite_tables(struct smtpd *d, struct problems *p)
+{
+	static const char *const words[] = { "permit_inet_interfaces",
+		"permit_mynetworks", "permit_sasl_authenticated",
+		"permit_tls_clientcerts", "permit_tls_all_clientcerts",
+		"check_address_map" };
+	struct str list = d->conf.local_header_rewrite_clients, item;
+	struct buf tables;
+	size_t i;
+
+	buf_init(&tables, 65536);
+	while (conf_list_next(&list, &item)) {
+		for (i = 0; i < nitems(words); i++)
+			if (str_eq_nocase(item, str_of(words[i])))
+				break;
+		if (i < nitems(words))
+			continue;
+		if (str_chr(item, ':') < item.n) {
+			buf_str(&tables, item);
+			buf_putc(&tables, ' ');
+		} else
+			problem_add(p, true, NULL, 0,
+			    "local_header_rewrite_clients: unknown word: " STRF,
+			    STRV(item));
+	}
+	list = arena_str(d->arena, buf_view(&tables));
+	buf_free(&tables);
+	return list;
 }
 
 static void

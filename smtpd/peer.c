@@ -10,6 +10,7 @@
 #include "address/address.h"
 #include "smtpd/smtpd.h"
 
+static bool client_is_local(struct session *);
 static bool is_loopback(const uint8_t addr[16], int family);
 
 void
@@ -38,6 +39,7 @@ peer_name(struct session *s, const struct sockaddr_storage *from)
 	s->port = str_of(arena_printf(s->arena, "%u", port));
 	s->name = is_loopback(bytes, family) ? STR("localhost") :
 					       STR("unknown");
+	s->local = client_is_local(s);
 	s->limited = match_list_addr(d->limit_exceptions, s->name, s->addr) ==
 	    NONE;
 	if (!s->limited || family == 0)
@@ -48,6 +50,32 @@ peer_name(struct session *s, const struct sockaddr_storage *from)
 	    d->conf.smtpd_client_ipv6_prefix_length), &key);
 	s->anvil_key = arena_str(s->arena, buf_view(&key));
 	buf_free(&key);
+}
+
+/*
+ * postconf(5) local_header_rewrite_clients: restrictions of the permit kind,
+ * and check_address_map with a table of addresses and nets.
+ */
+static bool
+client_is_local(struct session *s)
+{
+	struct smtpd *d = s->smtpd;
+	struct str list = d->conf.local_header_rewrite_clients, item;
+
+	while (conf_list_next(&list, &item)) {
+		struct match_list *m = NULL;
+
+		if (str_eq_nocase(item, STR("permit_inet_interfaces")))
+			m = d->interfaces;
+		else if (str_eq_nocase(item, STR("permit_mynetworks")))
+			m = d->mynetworks;
+		else if (str_chr(item, ':') < item.n)
+			m = d->rewrite_clients;
+		if (m != NULL &&
+		    match_list_addr(m, s->name, s->addr) == FOUND)
+			return true;
+	}
+	return false;
 }
 
 /*

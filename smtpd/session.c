@@ -14,8 +14,9 @@
 
 enum {				/* what a command needs */
 	NEED_HELO = 1 << 0,	/* where smtpd_helo_required */
-	NEED_MAIL = 1 << 1,
-	NEED_RCPT = 1 << 2,
+	NEED_MAIL = 1 << 1,	/* a transaction, for RCPT */
+	NEED_TX	  = 1 << 8,	/* a transaction, for content */
+	NEED_RCPT = 1 << 2,	/* and somebody in it */
 	NOT_IN_TX = 1 << 3,
 	NOT_BDAT  = 1 << 4,	/* not between the chunks of a message */
 	NO_ARG	  = 1 << 5,
@@ -52,15 +53,16 @@ static const struct command {
 	{ "AUTH",     cmd_auth,	    NEED_HELO | NOT_IN_TX },
 	{ "MAIL",     cmd_mail,	    NEED_HELO | NOT_IN_TX },
 	{ "RCPT",     cmd_rcpt,	    NEED_MAIL | NOT_BDAT },
-	{ "DATA",     cmd_data,	    NEED_RCPT | NOT_BDAT | NO_ARG | LAST },
-	{ "BDAT",     cmd_bdat,	    NEED_RCPT },
+	{ "DATA",     cmd_data,	    NEED_TX | NOT_BDAT | NEED_RCPT | NO_ARG |
+				    LAST },
+	{ "BDAT",     cmd_bdat,	    NEED_TX | NEED_RCPT },
 	{ "RSET",     cmd_rset,	    NO_ARG | JUNK },
 	{ "NOOP",     cmd_noop,	    LAST | JUNK },
 	{ "VRFY",     cmd_vrfy,	    NEED_HELO | LAST | JUNK },
 	{ "EXPN",     cmd_expn,	    NEED_HELO | LAST | JUNK },
 	{ "ETRN",     cmd_etrn,	    NEED_HELO | NOT_IN_TX | JUNK },
 	{ "HELP",     cmd_help,	    JUNK },
-	{ "QUIT",     cmd_quit,	    NO_ARG },
+	{ "QUIT",     cmd_quit,	    0 },
 };
 #define UNKNOWN nitems(commands)	/* its place in the tally */
 _Static_assert(UNKNOWN < TALLY_MAX, "TALLY_MAX is too small");
@@ -70,11 +72,12 @@ static const struct {
 	const char *reply;
 } refusals[] = {
 	{ NEED_HELO, "503 5.5.1 Error: send HELO/EHLO first" },
-	{ NOT_BDAT,  "503 5.5.1 Error: BDAT in progress" },
+	{ NOT_BDAT,  "503 5.5.1 Error: %s after BDAT" },
 	{ NOT_IN_TX, "503 5.5.1 Error: nested MAIL command" },
 	{ NEED_MAIL, "503 5.5.1 Error: need MAIL command" },
-	{ NEED_RCPT, "503 5.5.1 Error: need RCPT command" },
-	{ NO_ARG,    "501 5.5.4 Error: no argument is allowed" },
+	{ NEED_TX,   "503 5.5.1 Error: need RCPT command" },
+	{ NEED_RCPT, "554 5.5.1 Error: no valid recipients" },
+	{ NO_ARG,    "501 5.5.4 Syntax: %s" },
 };
 
 static size_t	on_input(void *ctx, struct str in);
@@ -97,6 +100,7 @@ static const struct stream_ops stream_ops = {
 static bool	holds(const struct session *, unsigned flag, struct str arg);
 static bool	forbidden(struct session *, struct str verb, struct str line);
 static bool	is_noop(const struct session *, struct str verb);
+static void	refuse(struct session *, const char *text, const char *verb);
 static void	run_command(struct session *, struct str line);
 static void	check_pipelining(struct session *, struct str rest);
 static void	put_reply(struct session *, struct str text);
@@ -262,7 +266,7 @@ run_command(struct session *s, struct str line)
 		if (is_noop(s, verb))
 			reply(s, "250 2.0.0 Ok");
 		else
-			reply(s, "502 5.5.2 Error: command not recognized");
+			reply(s, "500 5.5.2 Error: command not recognized");
 		return;
 	}
 	s->where = str_of(c->verb);
@@ -271,7 +275,7 @@ run_command(struct session *s, struct str line)
 	for (size_t i = 0; i < nitems(refusals); i++)
 		if (c->flags & refusals[i].flag &&
 		    !holds(s, refusals[i].flag, rest)) {
-			reply(s, "%s", refusals[i].reply);
+			refuse(s, refusals[i].reply, c->verb);
 			return;
 		}
 	c->run(s, rest);
@@ -286,9 +290,10 @@ holds(const struct session *s, unsigned flag, struct str arg)
 	case NEED_HELO:
 		return s->helo.str.n > 0 || !s->smtpd->conf.smtpd_helo_required;
 	case NEED_MAIL:
+	case NEED_TX:
 		return s->tx != NULL;
 	case NEED_RCPT:
-		return s->tx != NULL && s->tx->nrcpts > 0;
+		return s->tx->nrcpts > 0;
 	case NOT_IN_TX:
 		return s->tx == NULL;
 	case NOT_BDAT:
@@ -296,6 +301,20 @@ holds(const struct session *s, unsigned flag, struct str arg)
 	default:
 		return true;
 	}
+}
+
+/* A row of refusals[]; "%s" in it is the verb. */
+static void
+refuse(struct session *s, const char *text, const char *verb)
+{
+	struct str t = str_of(text);
+	size_t at = str_chr(t, '%');
+
+	if (at == t.n)
+		reply(s, "%s", text);
+	else
+		reply(s, STRF "%s" STRF, STRV(str_first(t, at)), verb,
+		    STRV(str_from(t, at + 2)));
 }
 
 /* HTTP and other tongues: one reply, no second command. */
@@ -343,9 +362,8 @@ check_pipelining(struct session *s, struct str rest)
 		log_snippet(s, "improper command pipelining", rest);
 	s->pipelined = true;
 	if (s->smtpd->conf.smtpd_forbid_unauth_pipelining)
-		reply_close(s, "554 5.5.0 " STRF
-		    " Error: SMTP protocol synchronization",
-		    STRV(s->smtpd->myhostname));
+		reply_close(s, "554 5.5.0 Error: SMTP protocol "
+		    "synchronization");
 }
 
 bool

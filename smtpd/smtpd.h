@@ -46,7 +46,8 @@ struct smtpd {				/* the process */
 	struct str	    delimiter, myorigin, parent_matches;
 	int64_t		    message_size_limit, line_max;
 	bool		    smtputf8, soft_bounce;
-	struct match_list  *mynetworks, *interfaces, *limit_exceptions;
+	struct match_list  *mynetworks, *interfaces, *limit_exceptions,
+			   *rewrite_clients;	/* its tables */
 	const struct rule_list *rules[STAGE__MAX];
 	const struct rule_list *unlisted_rcpt, *unlisted_sender;
 	struct map	   *classes;	/* name: struct rule_list */
@@ -123,6 +124,7 @@ struct session {			/* one client, connect to disconnect */
 	struct str	   where;		/* last command, for logs */
 	bool		   esmtp, lmtp;
 	bool		   limited;	/* not in limit_exceptions */
+	bool		   local;	/* local_header_rewrite_clients */
 	bool		   pipelined;	/* sent ahead where it must wait */
 	bool		   in_input;	/* replies are gathered */
 	int64_t	   errors, junk;

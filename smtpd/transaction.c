@@ -337,12 +337,12 @@ read_notify(struct session *s, struct rcpt *r, struct str value)
 			if (str_eq_nocase(word, str_of(words[i].word)))
 				break;
 		if (i == nitems(words))
-			return "501 5.5.4 Bad NOTIFY parameter syntax";
+			return "501 5.5.4 Error: Bad NOTIFY parameter syntax";
 		r->dsn_notify |= words[i].bit;
 	}
 	if (r->dsn_notify == 0 || (r->dsn_notify & DSN_NOTIFY_NEVER &&
 	    r->dsn_notify != DSN_NOTIFY_NEVER))
-		return "501 5.5.4 Bad NOTIFY parameter syntax";
+		return "501 5.5.4 Error: Bad NOTIFY parameter syntax";
 	return NULL;
 }
 
@@ -356,12 +356,12 @@ read_orcpt(struct session *s, struct rcpt *r, struct str value)
 	if (semi == 0 || semi == value.n || value.n > ORCPT_MAX * 3 ||
 	    !xtext_decode(str_from(value, semi + 1), s->tx->arena, &address) ||
 	    address.n == 0 || address.n > ORCPT_MAX)
-		return "501 5.5.4 Bad ORCPT parameter syntax";
+		return "501 5.5.4 Error: Bad ORCPT parameter syntax";
 	for (size_t i = 0; i < type.n; i++)
 		if (!((type.p[i] | 0x20) >= 'a' && (type.p[i] | 0x20) <= 'z') &&
 		    !(type.p[i] >= '0' && type.p[i] <= '9') &&
 		    type.p[i] != '-')
-			return "501 5.5.4 Bad ORCPT parameter syntax";
+			return "501 5.5.4 Error: Bad ORCPT parameter syntax";
 	r->dsn_orcpt = str_of(arena_printf(s->tx->arena, STRF ";" STRF,
 	    STRV(type), STRV(address)));
 	return NULL;
