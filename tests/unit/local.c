@@ -75,6 +75,67 @@ test_loop(void **state)
 		    str_of(headers[i].address)), headers[i].loop);
 }
 
+static const struct {
+	const char	*name;
+	enum alias_kind	 kind;
+	const char	*rcpts[3];
+	const char	*owner;
+} aliases[] = {
+	{ "none", ALIAS_NONE, { NULL }, "" },
+	{ "root", ALIAS_LOCAL, { "alice" }, "" },
+	{ "full", ALIAS_LOCAL, { "alice" }, "" },
+	{ "far", ALIAS_FORWARD, { "bob@far" }, "" },
+	{ "two", ALIAS_FORWARD, { "alice@here", "bob@far" }, "" },
+	{ "list", ALIAS_FORWARD, { "alice@here" }, "owner-list@here" },
+	{ "command", ALIAS_OTHER, { NULL }, "" },
+	{ "bare", ALIAS_OTHER, { NULL }, "" },
+	{ "file", ALIAS_OTHER, { NULL }, "" },
+	{ "include", ALIAS_OTHER, { NULL }, "" },
+	{ "mixed", ALIAS_OTHER, { NULL }, "" },
+	{ "comma", ALIAS_EMPTY, { NULL }, "" },
+};
+
+static void
+test_alias(void **state)
+{
+	struct arena *arena = arena_new(64 << 20);
+	struct local l = { .owner_special = true, .myorigin = STR("here") };
+	struct buf why;
+
+	(void)state;
+	buf_init(&why, 4096);
+	l.aliases = tables_open(STR("inline:{ {root = alice}, "
+	    "{full = alice@here}, {far = bob@far}, {two = alice, bob@far}, "
+	    "{list = alice}, {owner-list = bob}, {command = \"|cat\"}, "
+	    "{bare = |cat}, {file = /dev/null}, "
+	    "{include = :include:/etc/x}, {mixed = alice, \"|cat\"}, "
+	    "{comma = ,} }"), NULL, TABLE_FOLD, &why);
+	assert_int_equal(why.n, 0);
+	l.destinations = match_list_open(STR("here"), NULL, MATCH_WHOLE,
+	    &why);
+	for (size_t i = 0; i < nitems(aliases); i++) {
+		struct alias a;
+		size_t n = 0;
+
+		assert_int_equal(alias_find(&l, arena,
+		    str_of(aliases[i].name), &a), aliases[i].kind);
+		assert_true(str_eq(a.owner, str_of(aliases[i].owner)));
+		while (n < nitems(aliases[i].rcpts) &&
+		    aliases[i].rcpts[n] != NULL) {
+			assert_true(n < a.n);
+			assert_true(str_eq(a.rcpts[n],
+			    str_of(aliases[i].rcpts[n])));
+			n++;
+		}
+		if (aliases[i].kind != ALIAS_OTHER)
+			assert_int_equal(a.n, n);
+	}
+	tables_free(&l.aliases);
+	match_list_free(&l.destinations);
+	buf_free(&why);
+	arena_free(&arena);
+}
+
 int
 main(void)
 {
@@ -82,6 +143,7 @@ main(void)
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_loop),
+		cmocka_unit_test(test_alias),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
