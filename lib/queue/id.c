@@ -15,6 +15,7 @@
 #define SHORT_MAX	20
 #define LONG_SEC	6
 #define LONG_USEC	4
+#define USEC_DIGITS	5
 #define LONG_Z_AT	(LONG_SEC + LONG_USEC)
 
 /* No vowels: an id never spells a word. */
@@ -87,20 +88,22 @@ queue_id_valid(struct str id)
 	return is_long(id);
 }
 
-/* The characters that hashed directories are made of. */
+/* Of a long id the microsecond: its first characters hardly change. */
 void
 queue_id_hash(const char *id, char out[HASH_DEPTH_MAX])
 {
+	size_t n = strlen(id);
 	unsigned usec = 0;
 
+	memset(out, '_', HASH_DEPTH_MAX);
 	if (!is_long(str_of(id))) {
-		memcpy(out, id, HASH_DEPTH_MAX);
+		memcpy(out, id, n < HASH_DEPTH_MAX ? n : HASH_DEPTH_MAX);
 		return;
 	}
 	for (size_t i = LONG_SEC; i < LONG_Z_AT; i++)
 		usec = usec * 52 +
 		    (unsigned)((const char *)memchr(digits, id[i], 52) -
 			digits);
-	for (size_t i = HASH_DEPTH_MAX; i-- > 0; usec >>= 4)
+	for (size_t i = USEC_DIGITS; i-- > 0; usec >>= 4)
 		out[i] = "0123456789ABCDEF"[usec & 0xF];
 }

@@ -3,7 +3,7 @@
 #define QUEUE_INTERNAL_H
 #include "queue/queue.h"
 
-#define HASH_DEPTH_MAX	5
+#define HASH_DEPTH_MAX	16	/* as hash_queue_depth's row says */
 
 /* The characters that the hashed directories of id are named by. */
 void	 queue_id_hash(const char *id, char out[HASH_DEPTH_MAX]);
