@@ -52,9 +52,8 @@ gid_listed(const struct plan *plan, uint64_t gid)
 	return (false);
 }
 
-/* Why not; NULL: it may be. */
-static const char *
-refusal(const struct plan *plan, uint64_t uid, uint64_t gid)
+const char *
+agent_refusal(const struct plan *plan, uint64_t uid, uint64_t gid)
 {
 	uint64_t least = (uint64_t)plan->is.agent_minimum_uid;
 
@@ -152,7 +151,7 @@ void
 agent_wanted(struct child *from, const struct msg_agent_want *msg)
 {
 	struct master *m = from->master;
-	const char *reason = refusal(m->plan, msg->uid, msg->gid);
+	const char *reason = agent_refusal(m->plan, msg->uid, msg->gid);
 	struct child *have;
 	struct arena *arena;
 	struct want *w;

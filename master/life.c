@@ -18,8 +18,8 @@
 
 #define STOP_LOOK_MS	50
 
-static void
-log_problems(const struct problems *problems)
+void
+life_log_problems(const struct problems *problems)
 {
 	for (size_t i = 0; i < problems->n; i++) {
 		const struct problem *p = &problems->v[i];
@@ -92,7 +92,7 @@ life_reload(struct master *m)
 	plan = plan_load(m, &problems);
 	if (plan == NULL || problems_fatal(&problems) ||
 	    !root_spool(m, plan, false, &problems)) {
-		log_problems(&problems);
+		life_log_problems(&problems);
 		log_error("the new configuration has errors: the one before "
 		    "stays in force");
 		plan_free(&plan);
@@ -104,7 +104,7 @@ life_reload(struct master *m)
 	hand_children_over(m);
 	plan_listen(m, &problems);
 	reopen_log(m, &problems);
-	log_problems(&problems);
+	life_log_problems(&problems);
 	problems_free(&problems);
 	plan_free(&old);
 	log_info("reload -- version " STRF ", configuration %s",

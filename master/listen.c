@@ -235,16 +235,22 @@ listen_unix(struct master *m, struct problems *problems)
 }
 
 void
-plan_listen(struct master *m, struct problems *problems)
+listen_check(struct master *m, struct problems *problems)
 {
-	list_each(l, &m->sockets)
-		container_of(l, struct socket_entry, link)->wanted = false;
 	list_each(l, &m->plan->services) {
 		struct service *s = container_of(l, struct service, link);
 
 		if (s->is_inet)
 			listen_service(m, s, problems);
 	}
+}
+
+void
+plan_listen(struct master *m, struct problems *problems)
+{
+	list_each(l, &m->sockets)
+		container_of(l, struct socket_entry, link)->wanted = false;
+	listen_check(m, problems);
 	listen_unix(m, problems);
 	list_each(l, &m->sockets) {
 		struct socket_entry *e = container_of(l, struct socket_entry,

@@ -78,16 +78,29 @@ own_path(void)
 	return (mem_strdup(path));
 }
 
-/* Prints what is wrong; true where it stops us. */
+/* Prints what is wrong, if it stops us or somebody asked; true: stop. */
 static bool
-give_up(struct problems *problems)
+give_up(struct problems *problems, bool all)
 {
 	bool fatal = problems_fatal(problems);
 
-	problems_print(problems, stderr);
+	if (fatal || all)
+		problems_print(problems, stderr);
+	if (!fatal && !all)
+		return (false);
 	problems_free(problems);
 	*problems = (struct problems){ 0 };
 	return (fatal);
+}
+
+/* Would we come up? All that can be seen without a change of anything. */
+static int
+check(struct master *m, struct problems *problems)
+{
+	if (root_spool(m, m->plan, true, problems) &&
+	    !root_is_locked(m->spool_fd))
+		listen_check(m, problems);
+	return (give_up(problems, true) ? 1 : 0);
 }
 
 static void
@@ -181,39 +194,41 @@ own_instance(struct master *m, struct problems *problems)
 	if (error != 0)
 		return (false);
 	m->log_fd = root_log_file(m->plan, problems);
-	return (!give_up(problems));
+	return (!give_up(problems, false));
 }
 
 static int
 run(struct master *m, const struct options *o)
 {
 	struct problems problems = { 0 };
+	bool taken = o->handover_fd >= 0;
 
 	m->plan = plan_load(m, &problems);
-	if (m->plan == NULL || problems_fatal(&problems)) {
-		(void)give_up(&problems);
+	if (m->plan == NULL || give_up(&problems, false)) {
+		(void)give_up(&problems, true);
 		return (1);
 	}
-	(void)root_spool(m, m->plan, o->check, &problems);
-	if (give_up(&problems))
-		return (1);
 	if (o->check)
-		return (0);
-	if (o->handover_fd >= 0 ? false : !own_instance(m, &problems))
+		return (check(m, &problems));
+	(void)root_spool(m, m->plan, false, &problems);
+	if (give_up(&problems, false) || (!taken &&
+	    !own_instance(m, &problems)))
 		return (1);
 	make_loop(m);
-	if (o->handover_fd >= 0 && !handover_take(m, o->handover_fd))
+	if (taken && !handover_take(m, o->handover_fd))
 		die("the program before left no sense");
 	service_log_open(m->plan->conf, "master", false);
 	if (m->log_fd >= 0)
 		log_to_fd(m->log_fd);
 	log_info("daemon started -- version " STRF ", configuration %s",
 	    STRV(conf_get(m->plan->conf, "mail_version")), m->dir);
-	if (o->handover_fd < 0)
-		tell_unprivileged();
 	plan_listen(m, &problems);
-	if (give_up(&problems) && o->handover_fd < 0)
+	if (give_up(&problems, false) && !taken)
 		return (1);
+	life_log_problems(&problems);
+	problems_free(&problems);
+	if (!taken)
+		tell_unprivileged();
 	status_listen(m);
 	timer_set(m->tick, m->plan->is.daemon_watchdog_time * 1000 / 3);
 	children_settle(m);

@@ -124,6 +124,8 @@ bool		 service_same(const struct service *, const struct service *);
 
 /* listen.c: sockets of the plan: made, kept, or (vanished) closed. */
 void		 plan_listen(struct master *, struct problems *);
+/* Could the plan's addresses be had? Those that we hold can. */
+void		 listen_check(struct master *, struct problems *);
 void		 sockets_close(struct master *);
 
 /* child.c */
@@ -141,6 +143,8 @@ void		 children_look(struct master *);
 struct child	*child_spare(struct master *, enum role, const char *name);
 
 /* agent.c */
+/* Why that uid gets no agent; NULL: it may have one. */
+const char	*agent_refusal(const struct plan *, uint64_t uid, uint64_t gid);
 void		 agent_wanted(struct child *from, const struct msg_agent_want *);
 void		 agent_gone(struct child *);
 void		 agents_tick(struct master *);
@@ -148,6 +152,7 @@ void		 want_free(struct want *);
 
 /* life.c: reload, stop */
 void		 life_reload(struct master *);
+void		 life_log_problems(const struct problems *);
 void		 life_stop(struct master *, int signo);
 void		 life_abort(struct master *);
 void		 life_retire(struct master *);
@@ -175,6 +180,7 @@ int		 root_listen_unix(int spool, const char *name, mode_t mode);
 bool		 root_spool(struct master *, struct plan *, bool check_only,
 		    struct problems *);
 int		 root_lock(struct master *, int spool, pid_t *other);
+bool		 root_is_locked(int spool);	/* a master runs */
 int		 root_log_file(const struct plan *, struct problems *);
 
 /* handover.c */

@@ -220,6 +220,18 @@ root_lock(struct master *m, int spool, pid_t *other)
 	return (0);
 }
 
+bool
+root_is_locked(int spool)
+{
+	int fd = openat(spool, "pid/master.pid", O_RDONLY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 &&
+	    errno == EWOULDBLOCK;
+
+	fd_close(&fd);
+	return (locked);
+}
+
 static bool
 log_place_allowed(struct conf *conf, struct str path)
 {

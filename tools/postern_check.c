@@ -14,7 +14,10 @@
 #include "tools/postern.h"
 
 /* Parameters whose values are tables that some daemon opens. */
-static const struct { const char *name; unsigned flags; } tables[] = {
+static const struct checked {
+	const char *name;
+	unsigned    flags;
+} tables[] = {
 	{ "alias_maps", TABLE_FOLD | TABLE_NO_REGSUB },
 	{ "local_recipient_maps", TABLE_FOLD },
 	{ "virtual_alias_maps", TABLE_FOLD },
@@ -29,17 +32,17 @@ static const struct { const char *name; unsigned flags; } tables[] = {
 };
 
 static void
-check_table(struct postern *p, const char *name, unsigned flags,
+check_table(struct postern *p, struct conf *conf, const struct checked *c,
     struct problems *problems)
 {
-	struct conf *conf = p->tool.conf;
+	const char *name = c->name;
 	struct tables *t;
 	struct buf why;
 	const char *file;
 	int line = 0;
 
 	buf_init(&why, 4096);
-	t = tables_open(conf_get(conf, name), p->dir, flags, &why);
+	t = tables_open(conf_get(conf, name), p->dir, c->flags, &why);
 	file = conf_where(conf, str_of(name), &line);
 	if (why.n > 0)
 		problem_add(problems, true, file, line, "%s: " STRF, name,
@@ -48,8 +51,31 @@ check_table(struct postern *p, const char *name, unsigned flags,
 	buf_free(&why);
 }
 
+/* Routing opens some of the same tables: each fault is said once. */
 static void
-check_owner(struct postern *p, struct problems *problems)
+check_router(struct conf *conf, struct problems *problems)
+{
+	struct problems found = { 0 };
+	struct router *router = router_new(conf, &found);
+	size_t before = problems->n;
+	bool known;
+
+	router_free(&router);
+	for (size_t i = 0; i < found.n; i++) {
+		known = false;
+		for (size_t j = 0; j < before; j++)
+			known |= strcmp(problems->v[j].text,
+			    found.v[i].text) == 0;
+		if (!known)
+			problem_add(problems, found.v[i].fatal,
+			    found.v[i].file, found.v[i].line, "%s",
+			    found.v[i].text);
+	}
+	problems_free(&found);
+}
+
+static void
+check_owner(struct conf *conf, struct problems *problems)
 {
 	const char *names[] = { "mail_owner", "postern_net_user",
 		"postern_auth_user" };
@@ -58,8 +84,8 @@ check_owner(struct postern *p, struct problems *problems)
 		return;
 	for (size_t i = 0; i < nitems(names); i++)
 		for (size_t j = i + 1; j < nitems(names); j++)
-			if (strcmp(tool_param(&p->tool, names[i]),
-			    tool_param(&p->tool, names[j])) == 0)
+			if (str_eq(conf_get(conf, names[i]),
+			    conf_get(conf, names[j])))
 				problem_add(problems, false, NULL, 0, "%s and "
 				    "%s are the same user: they are parted so "
 				    "that the one cannot touch what is the "
@@ -93,24 +119,27 @@ int
 postern_check(struct postern *p)
 {
 	struct problems problems = { 0 };
-	struct router *router;
+	struct conf *conf;
 	bool fatal;
 
-	conf_free(&p->tool.conf);
-	p->tool.conf = conf_load(p->dir, &problems);
-	if (p->tool.conf == NULL) {
+	conf = conf_load(p->dir, &problems);
+	if (conf == NULL || problems_fatal(&problems)) {
 		problems_print(&problems, stderr);
 		return (1);
 	}
-	conf_check_names(p->tool.conf, &problems);
+	/* What stands there by now, master -t says again. */
+	problems_free(&problems);
+	problems = (struct problems){ 0 };
+	conf_check_names(conf, &problems);
 	for (size_t i = 0; i < nitems(tables); i++)
-		check_table(p, tables[i].name, tables[i].flags, &problems);
-	router = router_new(p->tool.conf, &problems);
-	router_free(&router);
-	check_owner(p, &problems);
+		check_table(p, conf, &tables[i], &problems);
+	check_router(conf, &problems);
+	check_owner(conf, &problems);
 	problems_print(&problems, stderr);
 	fatal = problems_fatal(&problems);
 	problems_free(&problems);
+	conf_free(&conf);
+	postern_conf(p);
 	if (!master_agrees(p))
 		fatal = true;
 	return (fatal ? 1 : 0);

@@ -22,16 +22,8 @@
 void
 postern_conf(struct postern *p)
 {
-	struct problems problems = { 0 };
-
-	if (p->tool.conf != NULL)
-		return;
-	p->tool.conf = conf_load(p->dir, &problems);
-	if (p->tool.conf == NULL || problems_fatal(&problems)) {
-		problems_print(&problems, stderr);
-		exit(EX_CONFIG);
-	}
-	problems_free(&problems);
+	if (p->tool.conf == NULL)
+		tool_conf(&p->tool, p->dir, EX_CONFIG);
 }
 
 const char *
@@ -168,6 +160,8 @@ postern_start(struct postern *p, bool foreground)
 	if (pid != 0)
 		tool_fail(&p->tool, EX_UNAVAILABLE, "it runs already: master "
 		    "has pid %d", (int)pid);
+	log_info("starting the Postern mail system");
+	log_flush();
 	if (foreground)
 		become_master(p, true, -1);
 	return (start_and_wait(p));
@@ -190,6 +184,8 @@ postern_stop(struct postern *p, int signo)
 {
 	pid_t pid = need_running(p);
 
+	log_info("%s the Postern mail system",
+	    signo == SIGTERM ? "stopping" : "aborting");
 	/* One that somebody stopped would never hear it. */
 	if (kill(pid, signo) != 0 || kill(pid, SIGCONT) != 0)
 		tool_fail(&p->tool, EX_NOPERM, "pid %d: %s", (int)pid,
@@ -209,6 +205,7 @@ postern_reload(struct postern *p)
 	if (postern_check(p) != 0)
 		tool_fail(&p->tool, EX_CONFIG, "not reloaded: correct the "
 		    "above first");
+	log_info("refreshing the Postern mail system");
 	if (kill(pid, SIGHUP) != 0)
 		tool_fail(&p->tool, EX_NOPERM, "pid %d: %s", (int)pid,
 		    strerror(errno));

@@ -576,8 +576,8 @@ print_next(struct setup *s)
 	printf("mailboxes are in %s/mail/DOMAIN/NAME/\n\nnext:\n", s->dir);
 	if (first == NULL)
 		printf("  %s setup %s --user NAME\n", s->p->argv0, s->dir);
-	printf("  %s -c %s/etc %s\n", s->p->argv0, s->dir,
-	    s->fresh ? "start" : "reload");
+	printf("  %s -c %s/etc %s\n", s->p->argv0, s->dir, s->fresh ?
+	    "start" : "reload	(start, where it does not run)");
 	if (first != NULL)
 		printf("  echo hello | " STRF "sendmail -C %s/etc %s\n",
 		    STRV(bin), s->dir, first);
