@@ -10,6 +10,7 @@
 #define STORE_MS	3600000	/* for a store to be answered */
 #define WAITING_MAX	5000
 #define SENDS_MAX	2	/* of one store */
+#define REASON_MAX	512
 
 struct wish {
 	struct list	  link;		/* in agents.waiting */
@@ -173,9 +174,11 @@ agents_store(struct agents *a, const struct agent_id *id,
 void
 agents_refused(struct agents *a, const struct msg_agent_refused *m)
 {
-	struct msg_store_done no = { .status = DEFERRED,
-		.dsn = STR("4.3.0"), .text = m->reason };
+	char text[REASON_MAX];
 	bool more = true;
+
+	snprintf(text, sizeof(text), "no delivery agent for uid %llu: " STRF,
+	    (unsigned long long)m->uid, STRV(m->reason));
 
 	while (more) {		/* finish() may lead to anything */
 		more = false;
@@ -187,7 +190,7 @@ agents_refused(struct agents *a, const struct msg_agent_refused *m)
 			service_wait_cancel(&w->wait);
 			list_remove(&w->link);
 			a->nwaiting--;
-			finish(w, &no);
+			put_off(w, text);
 			more = true;
 			break;
 		}
