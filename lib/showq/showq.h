@@ -1,0 +1,55 @@
+/*
+ * showq - the queue as Postfix's showq(8) lists it, written and read.
+ *
+ * Postfix 3.7's attribute protocol (attr_print0): names and values, each
+ * ended by NUL; an empty name ends a list. First {protocol}; for each
+ * message queue_name queue_id time size forced_expire sender, then for each
+ * recipient recipient reason, then the end of that list; at last an empty
+ * name. Parsers such as prometheus-postfix-exporter's read exactly this.
+ */
+#ifndef SHOWQ_SHOWQ_H
+#define SHOWQ_SHOWQ_H
+#include "queue/queue.h"
+
+/* --- writing --- */
+void		 showq_put_start(struct buf *);
+void		 showq_put_end(struct buf *);
+/*
+ * A walk over the queue: one file at a time, nothing else in memory. It
+ * lists maildrop, active, incoming, deferred, hold. A message that moves
+ * meanwhile may be seen twice or not at all.
+ */
+struct showq_walk;
+/* sender_text: what <> is shown as (empty_address_recipient). */
+struct showq_walk *showq_walk_new(const struct queue *, const char *null_sender);
+void		 showq_walk_free(struct showq_walk **);
+/* Appends the next message. False: that was all. */
+bool		 showq_walk_next(struct showq_walk *, struct buf *out);
+
+/* --- reading --- */
+#define SHOWQ_VALUE_MAX 65536
+struct showq_message {
+	struct str queue_name, queue_id, sender;
+	int64_t	   time_s, size;
+	bool	   forced_expire;
+};
+struct showq_rcpt { struct str address, reason; };
+/* Where more bytes come from: appends to buf; false at the end or a fault. */
+struct showq_reader {
+	bool	 (*more)(void *ctx, struct buf *);
+	void	  *ctx;
+	struct buf in;
+	size_t	   at;			/* of in, what was read */
+};
+enum showq_item { SHOWQ_ITEM, SHOWQ_END, SHOWQ_BAD };
+void		 showq_reader_init(struct showq_reader *,
+		    bool (*more)(void *ctx, struct buf *), void *ctx);
+void		 showq_reader_free(struct showq_reader *);
+bool		 showq_read_start(struct showq_reader *) MUST_USE;
+/* Strings are copied into the arena. END: no more messages. */
+enum showq_item	 showq_read_message(struct showq_reader *, struct arena *,
+		    struct showq_message *) MUST_USE;
+/* END: that message has no more recipients. */
+enum showq_item	 showq_read_rcpt(struct showq_reader *, struct arena *,
+		    struct showq_rcpt *) MUST_USE;
+#endif
