@@ -1,0 +1,461 @@
+/*
+ * postsuper - the queue's superintendent: delete, hold, release, requeue,
+ * expire; look for what is damaged or was left behind.
+ *
+ * Works beside a running qmgr: a file may move while we look, so a name that
+ * was not found is looked for once more. Root becomes mail_owner first. A
+ * requeued file moves to maildrop/ as it is; pickup hands what it still owes
+ * to cleanup again, with all of cleanup's rewriting and checks.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "priv/priv.h"
+#include "tools/tool.h"
+
+#define OPTIONS		"c:d:e:f:h:H:pr:sSv"
+#define TEMP_AGE_S	(7 * 24 * 60 * 60)
+#define TELL_MAX	100	/* released messages that qmgr is told of */
+#define TALK_MS		5000
+#define ARENA_MAX	((size_t)1 << 32)
+#define USAGE "usage: postsuper [-c config_dir] [-d queue_id (delete)] " \
+	"[-e queue_id (expire)] [-f queue_id (expire and/or un-hold)] " \
+	"[-h queue_id (hold)] [-H queue_id (un-hold)] " \
+	"[-p (purge temporary files)] [-r queue_id (requeue)] " \
+	"[-s (structure fix)] [-S (redundant structure fix)]" \
+	"[-v (verbose)] [queue...]"
+
+enum action { DELETE, EXPIRE, HOLD, RELEASE, REQUEUE, ACTION__MAX };
+
+struct postsuper {
+	struct tool  tool;
+	struct queue queue;
+	enum queue_dir dirs[Q__MAX];	/* where to act, in order */
+	size_t	     ndirs;
+	bool	     asked[ACTION__MAX];
+	unsigned     done[ACTION__MAX];
+	bool	     purge, check;
+	unsigned     told;
+};
+
+/* Acts on id in dir. 0: done; ENOENT: not there; EALREADY: nothing to do. */
+typedef int	 (*act)(struct postsuper *, enum queue_dir, const char *id);
+
+static int
+report(int err, struct postsuper *p, const char *verb, enum queue_dir dir,
+    const char *id)
+{
+	if (err != 0 && err != ENOENT && err != EALREADY)
+		tool_fail(&p->tool, EX_OSERR, "%s file %s/%s: %s", verb,
+		    queue_dir_names[dir], id, strerror(err));
+	return err;
+}
+
+static int
+delete_file(struct postsuper *p, enum queue_dir dir, const char *id)
+{
+	return report(queue_remove(&p->queue, dir, id), p, "remove", dir, id);
+}
+
+static int
+move_file(struct postsuper *p, enum queue_dir from, enum queue_dir to,
+    const char *id)
+{
+	return report(queue_move(&p->queue, id, from, to), p, "rename", from,
+	    id);
+}
+
+/* maildrop/ holds what nobody has checked: that is not mixed with mail. */
+static int
+hold_file(struct postsuper *p, enum queue_dir dir, const char *id)
+{
+	if (dir == Q_MAILDROP || dir == Q_HOLD || dir == Q_CORRUPT)
+		return ENOENT;
+	return move_file(p, dir, Q_HOLD, id);
+}
+
+/* One line to a daemon; it will look by itself where it does not hear. */
+static void
+tell(struct postsuper *p, const char *socket_name, const char *line)
+{
+	int fd = tool_connect(&p->tool, socket_name, TALK_MS);
+
+	if (fd < 0)
+		return;
+	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
+	close(fd);
+}
+
+static int
+release_file(struct postsuper *p, enum queue_dir dir, const char *id)
+{
+	char line[QUEUE_ID_MAX + 16];
+	int err;
+
+	if (dir != Q_HOLD)
+		return ENOENT;
+	err = move_file(p, Q_HOLD, Q_DEFERRED, id);
+	if (err == 0 && p->told++ < TELL_MAX) {
+		snprintf(line, sizeof(line), "deliver %s\n", id);
+		tell(p, "qmgr", line);
+	}
+	return err;
+}
+
+/* The time stamp says when it came to maildrop/. */
+static int
+requeue_file(struct postsuper *p, enum queue_dir dir, const char *id)
+{
+	int err;
+
+	if (dir == Q_MAILDROP || dir == Q_CORRUPT)
+		return ENOENT;
+	err = move_file(p, dir, Q_MAILDROP, id);
+	if (err == 0 && utimensat(p->queue.dir[Q_MAILDROP], id, NULL,
+	    AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+		tool_warn(&p->tool, "%s: reset time stamps: %s", id,
+		    strerror(errno));
+	return err;
+}
+
+/* The group's x bit, as Postfix: qmgr returns it at its next attempt. */
+static int
+expire_file(struct postsuper *p, enum queue_dir dir, const char *id)
+{
+	struct stat st;
+	int fd, err = 0;
+
+	if (dir == Q_MAILDROP || dir == Q_CORRUPT)
+		return ENOENT;
+	fd = queue_open_file(&p->queue, dir, id, O_RDONLY, 0);
+	if (fd < 0)
+		return report(errno, p, "expire", dir, id);
+	if (fstat(fd, &st) != 0)
+		err = errno;
+	else if (st.st_mode & S_IXGRP)
+		err = EALREADY;
+	else if (fchmod(fd, (st.st_mode & 07777) | S_IXGRP) != 0)
+		err = errno;
+	close(fd);
+	return report(err, p, "expire", dir, id);
+}
+
+static const struct {
+	act	    run;
+	const char *log;		/* after the id */
+	const char *total;
+} actions[ACTION__MAX] = {
+	[DELETE]  = { delete_file,  "removed",		  "Deleted" },
+	[EXPIRE]  = { expire_file,  "expired",		  "Force-expired" },
+	[HOLD]	  = { hold_file,    "placed on hold",	  "Placed on hold" },
+	[RELEASE] = { release_file, "released from hold", "Released from hold" },
+	[REQUEUE] = { requeue_file, "requeued",		  "Requeued" },
+};
+
+/* True: it was there, and it is done. */
+static bool
+act_in(struct postsuper *p, enum action a, enum queue_dir dir, const char *id)
+{
+	if (p->queue.dir[dir] < 0 || actions[a].run(p, dir, id) != 0)
+		return false;
+	log_mail(str_of(id), "%s", actions[a].log);
+	p->done[a]++;
+	return true;
+}
+
+static void
+act_on_id(struct postsuper *p, enum action a, struct str name)
+{
+	char id[QUEUE_ID_MAX];
+
+	if (!queue_id_valid(name) || name.n >= sizeof(id)) {
+		tool_warn(&p->tool, "invalid mail queue id: " STRF,
+		    STRV(name));
+		return;
+	}
+	memcpy(id, name.p, name.n);
+	id[name.n] = '\0';
+	for (int tries = 0; tries < 2; tries++)	/* it may be moving */
+		for (size_t i = 0; i < p->ndirs; i++)
+			if (act_in(p, a, p->dirs[i], id))
+				return;
+}
+
+struct sweep { struct postsuper *p; enum action a; enum queue_dir dir; };
+
+static bool
+act_on_each(void *ctx, const char *id)
+{
+	const struct sweep *s = ctx;
+
+	(void)act_in(s->p, s->a, s->dir, id);
+	return true;
+}
+
+static void
+each(struct postsuper *p, enum queue_dir dir,
+    bool (*fn)(void *, const char *), void *ctx)
+{
+	int err = p->queue.dir[dir] < 0 ? 0 :
+	    queue_scan(&p->queue, dir, fn, ctx);
+
+	if (err != 0)
+		tool_warn(&p->tool, "scan %s: %s", queue_dir_names[dir],
+		    strerror(err));
+}
+
+static void
+act_on_all(struct postsuper *p, enum action a)
+{
+	for (size_t i = 0; i < p->ndirs; i++) {
+		struct sweep s = { p, a, p->dirs[i] };
+
+		each(p, p->dirs[i], act_on_each, &s);
+	}
+}
+
+static void
+act_on_input(struct postsuper *p, enum action a)
+{
+	char line[256];
+
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		struct str id = str_trim(str_of(line));
+
+		if (id.n > 0)
+			act_on_id(p, a, id);
+	}
+}
+
+static void
+act_on(struct postsuper *p, enum action a, const char *arg)
+{
+	if (strcmp(arg, "ALL") == 0)
+		act_on_all(p, a);
+	else if (strcmp(arg, "-") == 0)
+		act_on_input(p, a);
+	else
+		act_on_id(p, a, str_of(arg));
+}
+
+/* --- -p: what was begun and never ended, after a week --- */
+
+static bool
+is_old_remnant(struct postsuper *p, enum queue_dir dir, const char *id)
+{
+	int fd = queue_open_file(&p->queue, dir, id, O_RDONLY | O_NONBLOCK, 0);
+	struct queue_message m;
+	struct arena *a;
+	struct stat st;
+	bool old = false;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    clock_wall_s() - st.st_mtime > TEMP_AGE_S) {
+		a = arena_new(ARENA_MAX);
+		old = dir == Q_MAILDROP ? (st.st_mode & 0700) == 0600 &&
+		    queue_read(fd, a, false, &m) != QUEUE_OK :
+		    queue_read(fd, a, false, &m) == QUEUE_TORN;
+		arena_free(&a);
+	}
+	close(fd);
+	return old;
+}
+
+static bool
+purge_one(void *ctx, const char *id)
+{
+	const struct sweep *s = ctx;
+
+	if (is_old_remnant(s->p, s->dir, id) &&
+	    queue_remove(&s->p->queue, s->dir, id) == 0)
+		log_info("removed file %s/%s", queue_dir_names[s->dir], id);
+	return true;
+}
+
+/* --- -s: each file is what it should be --- */
+
+static bool
+check_one(void *ctx, const char *id)
+{
+	const struct sweep *s = ctx;
+	struct queue_message m;
+	struct arena *a;
+	enum queue_result r;
+	int fd = queue_open_file(&s->p->queue, s->dir, id, O_RDONLY, 0);
+
+	if (fd < 0)
+		return true;
+	a = arena_new(ARENA_MAX);
+	r = queue_read(fd, a, true, &m);
+	arena_free(&a);
+	close(fd);
+	if (r == QUEUE_BAD) {
+		tool_warn(&s->p->tool, "damaged queue file: %s/%s; moved to "
+		    "corrupt", queue_dir_names[s->dir], id);
+		(void)move_file(s->p, s->dir, Q_CORRUPT, id);
+	} else if (r == QUEUE_RETRY) {
+		tool_warn(&s->p->tool, "read %s/%s: %s",
+		    queue_dir_names[s->dir], id, strerror(errno));
+	}
+	return true;
+}
+
+static void
+maintain(struct postsuper *p)
+{
+	for (size_t i = 0; i < p->ndirs; i++) {
+		struct sweep s = { p, ACTION__MAX, p->dirs[i] };
+
+		if (p->purge)
+			each(p, s.dir, purge_one, &s);
+		if (p->check && s.dir != Q_MAILDROP && s.dir != Q_CORRUPT)
+			each(p, s.dir, check_one, &s);
+	}
+}
+
+/* --- the command line, read twice: first what is asked, then in order --- */
+
+static enum action
+action_of(int c)
+{
+	switch (c) {
+	case 'd': return DELETE;
+	case 'e': return EXPIRE;
+	case 'h': return HOLD;
+	case 'H': return RELEASE;
+	case 'r': return REQUEUE;
+	}
+	return ACTION__MAX;
+}
+
+static const char *
+read_args(struct postsuper *p, int argc, char **argv)
+{
+	const char *dir = NULL;
+	int c;
+
+	opterr = 0;
+	while ((c = getopt(argc, argv, OPTIONS)) != -1) {
+		enum action a = action_of(c);
+
+		if (a != ACTION__MAX)
+			p->asked[a] = true;
+		else if (c == 'f')
+			p->asked[EXPIRE] = p->asked[RELEASE] = true;
+		else if (c == 'c')
+			dir = optarg;
+		else if (c == 'p')
+			p->purge = true;
+		else if (c == 's' || c == 'S')
+			p->check = true;
+		else if (c == 'v')
+			p->tool.verbose++;
+		else
+			tool_fail(&p->tool, EX_USAGE, USAGE);
+	}
+	return dir;
+}
+
+static void
+choose_dirs(struct postsuper *p, char **names)
+{
+	static const enum queue_dir all[] = { Q_MAILDROP, Q_INCOMING,
+	    Q_ACTIVE, Q_DEFERRED, Q_HOLD };
+
+	for (; *names != NULL; names++) {
+		enum queue_dir d = Q_MAILDROP;
+
+		while (d < Q__MAX && strcmp(*names, queue_dir_names[d]) != 0)
+			d++;
+		if (d == Q__MAX || p->ndirs == Q__MAX)
+			tool_fail(&p->tool, EX_USAGE,
+			    "invalid directory name: %s", *names);
+		p->dirs[p->ndirs++] = d;
+	}
+	if (p->ndirs > 0)
+		return;
+	memcpy(p->dirs, all, sizeof(all));
+	p->ndirs = nitems(all);
+}
+
+static void
+act_in_order(struct postsuper *p, int argc, char **argv)
+{
+	int c;
+
+	optind = 0;			/* glibc: from the start */
+	while ((c = getopt(argc, argv, OPTIONS)) != -1) {
+		enum action a = action_of(c);
+
+		if (a != ACTION__MAX) {
+			act_on(p, a, optarg);
+		} else if (c == 'f') {
+			act_on(p, EXPIRE, optarg);
+			act_on(p, RELEASE, optarg);
+		}
+	}
+}
+
+static void
+print_totals(struct postsuper *p)
+{
+	static const enum action order[] = { REQUEUE, DELETE, EXPIRE, HOLD,
+	    RELEASE };
+
+	for (size_t i = 0; i < nitems(order); i++)
+		if (p->asked[order[i]])
+			log_info("%s: %u message%s", actions[order[i]].total,
+			    p->done[order[i]],
+			    p->done[order[i]] == 1 ? "" : "s");
+}
+
+/* Root, mail_owner, or the one user of an instance without root. */
+static void
+check_user(struct postsuper *p)
+{
+	struct stat st;
+
+	if (p->tool.borrowed)
+		tool_fail(&p->tool, EX_NOPERM,
+		    "this command must not run as a set-uid process");
+	if (geteuid() == 0)
+		return;
+	if (stat(tool_param(&p->tool, "queue_directory"), &st) != 0 ||
+	    st.st_uid != geteuid())
+		tool_fail(&p->tool, EX_NOPERM,
+		    "use of this command is reserved for the superuser");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct postsuper p = { .ndirs = 0 };
+	const char *dir;
+	bool any = false;
+
+	tool_start(&p.tool, "postsuper");
+	dir = read_args(&p, argc, argv);
+	tool_conf(&p.tool, dir, EX_CONFIG);
+	check_user(&p);
+	log_flush();			/* the log is open before rights go */
+	priv_become_owner(tool_param(&p.tool, "mail_owner"));
+	tool_queue(&p.tool, &p.queue);
+	choose_dirs(&p, argv + optind);
+	for (size_t a = 0; a < ACTION__MAX; a++)
+		any = any || p.asked[a];
+	if (!any && !p.purge && !p.check)
+		p.purge = p.check = true;
+	maintain(&p);
+	act_in_order(&p, argc, argv);
+	if (p.done[REQUEUE] > 0)
+		tell(&p, "pickup", "W");
+	print_totals(&p);
+	exit(EX_OK);
+}
