@@ -75,7 +75,7 @@ token(struct scan *s, struct buf *value)
 	else if (c == '"')
 		quoted(s, '"', "\"\\\r\n");
 	else if (c == '[')
-		quoted(s, ']', "\\\r\n");
+		quoted(s, ']', "[]\\\r\n");
 	else if (c != '\\' && is_special(c))
 		special(s, take(s), value);
 	else

@@ -70,7 +70,7 @@ inline_open(struct table *t, struct buf *why)
 	buf_free(&folded);
 	if (ok && !list_empty(&in->order))
 		return true;
-	buf_printf(why, "bad syntax: \"%s\"; need \"inline:{name=value...}\"",
+	buf_printf(why, "bad syntax: \"%.200s\"; need \"inline:{name=value...}\"",
 	    t->spec);
 	inline_close(t);
 	t->state = NULL;

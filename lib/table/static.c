@@ -17,7 +17,7 @@ static_open(struct table *t, struct buf *why)
 {
 	if (t->name.n > 0 && t->name.p[0] == '{' &&
 	    t->name.p[t->name.n - 1] != '}') {
-		buf_printf(why, "bad syntax: \"%s\"; need \"static:{text}\"",
+		buf_printf(why, "bad syntax: \"%.200s\"; need \"static:{text}\"",
 		    t->spec);
 		return false;
 	}

@@ -14,7 +14,7 @@
 #include "table/internal.h"
 
 #define LOOK_AGAIN_MS	1000	/* between two stat calls of one table */
-#define ERROR_MAX	1000	/* bytes of a table's last error */
+#define ERROR_MAX	32768	/* bytes of a table's last error */
 #define KEY_MAX		8192	/* bytes of a key; no longer one is found */
 
 #define TABLE_TYPE(name, ops, traits) { #name, &ops, traits },
@@ -79,14 +79,14 @@ table_open_lazy(struct str spec, const char *conf_dir, unsigned flags,
 	buf_init(&t->error, ERROR_MAX);
 	buf_init(&t->folded, KEY_MAX);
 	if (!table_spec_split(str_of(t->spec), &type, &t->name))
-		buf_printf(&t->error, "%s: a table is written as type:name",
-		    t->spec);
+		buf_printf(&t->error, "%.200s: a table is written as "
+		    "type:name", t->spec);
 	else if ((t->type = table_type_find(type)) == NULL)
 		buf_printf(&t->error, "unsupported dictionary type: " STRF,
-		    STRV(type));
+		    STRV(str_first(type, 200)));
 	else if ((flags & TABLE_NO_PROXY) != 0 &&
 	    str_starts(spec, STR("proxy:")))
-		buf_printf(&t->error, "%s: the proxy prefix is not allowed "
+		buf_printf(&t->error, "%.200s: the proxy prefix is not allowed "
 		    "here", t->spec);
 	if (t->error.n > 0) {
 		t->type = NULL;
@@ -186,13 +186,14 @@ table_file_open(struct table *t, struct buf *why)
 	struct stat st;
 	int fd;
 
-	fd = openat(f->dir < 0 ? AT_FDCWD : f->dir, f->dir < 0 ? f->path : f->base,
+	fd = openat(f->dir < 0 ? AT_FDCWD : f->dir,
+	    f->dir < 0 ? f->path : f->base,
 	    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && errno == ENOENT &&
 	    (t->type->traits & CAN_MAKE) != 0) {
 		buf_printf(why, "open database %s: No such file or directory "
-		    "(run \"postmap %s\", or \"newaliases\" for alias tables)",
-		    f->path, t->spec);
+		    "(run \"postmap %.200s\", or \"newaliases\" for alias "
+		    "tables)", f->path, t->spec);
 		return -1;
 	}
 	if (fd < 0) {
@@ -304,6 +305,6 @@ static enum found
 fault(struct table *t, const char *text)
 {
 	buf_clear(&t->error);
-	buf_printf(&t->error, "%s: %s", t->spec, text);
+	buf_printf(&t->error, "%.200s: %s", t->spec, text);
 	return RETRY;
 }

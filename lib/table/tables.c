@@ -92,10 +92,10 @@ ask(struct tables *ts, struct str key, unsigned traits, struct buf *value)
 		found = table_get(t, key, value);
 		if (found == FOUND && value->n == 0) {
 			buf_clear(&ts->own_error);
-			buf_printf(&ts->own_error, "%s lookup of " STRF
+			buf_printf(&ts->own_error, "%.200s lookup of " STRF
 			    " returns an empty string result; it should "
 			    "return NO RESULT in case of NOT FOUND", t->spec,
-			    STRV(key));
+			    STRV(str_first(key, 200)));
 			ts->error = buf_cstr(&ts->own_error);
 			return RETRY;
 		}

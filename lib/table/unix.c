@@ -44,7 +44,7 @@ unix_open(struct table *t, struct buf *why)
 
 	if (!str_eq(t->name, STR("passwd.byname")) &&
 	    !str_eq(t->name, STR("group.byname"))) {
-		buf_printf(why, "unknown table: %s (there are "
+		buf_printf(why, "unknown table: %.200s (there are "
 		    "unix:passwd.byname and unix:group.byname)", t->spec);
 		return false;
 	}
