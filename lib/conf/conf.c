@@ -102,40 +102,48 @@ read_file(struct conf *c, const char *path, struct problems *ps)
 	return err == 0;
 }
 
-static int
-is_drop_in(const struct dirent *d)
+static bool
+is_drop_in(struct str name)
 {
-	struct str name = str_of(d->d_name);
-
 	return name.n > 3 && name.p[0] != '.' &&
 	    str_ends_nocase(name, STR(".cf"));
+}
+
+/* Names are few: each goes to its place among those before it. */
+static void
+insert_sorted(struct str **v, size_t n, struct str name)
+{
+	*v = mem_grow(*v, n + 1, sizeof(**v));
+	for (; n > 0 && str_cmp((*v)[n - 1], name) > 0; n--)
+		(*v)[n] = (*v)[n - 1];
+	(*v)[n] = name;
 }
 
 /* main.cf.d/NAME.cf in order of name; what comes later wins. */
 static void
 read_drop_ins(struct conf *c, struct problems *ps)
 {
-	const char *dir = arena_printf(c->mem, "%s/main.cf.d", c->dir);
-	struct dirent **v = NULL;
-	int n = scandir(dir, &v, is_drop_in, NULL);
+	const char *path = arena_printf(c->mem, "%s/main.cf.d", c->dir);
+	const struct dirent *d;
+	struct str *names = NULL;
+	size_t n = 0;
+	DIR *dir = opendir(path);
 
-	if (n < 0 && errno != ENOENT)
-		problem_add(ps, true, dir, 0, "open %s: %s", dir,
-		    strerror(errno));
-	for (int i = 1; i < n; i++)	/* few: insertion sort, by bytes */
-		for (int k = i; k > 0 &&
-		    strcmp(v[k - 1]->d_name, v[k]->d_name) > 0; k--) {
-			struct dirent *d = v[k];
-
-			v[k] = v[k - 1];
-			v[k - 1] = d;
-		}
-	for (int i = 0; i < n; i++) {
-		(void)read_file(c, arena_printf(c->mem, "%s/%s", dir,
-		    v[i]->d_name), ps);
-		free(v[i]);
+	if (dir == NULL) {
+		if (errno != ENOENT)
+			problem_add(ps, true, path, 0, "open %s: %s", path,
+			    strerror(errno));
+		return;
 	}
-	free(v);
+	while ((d = readdir(dir)) != NULL)
+		if (is_drop_in(str_of(d->d_name)))
+			insert_sorted(&names, n++, arena_str(c->mem,
+			    str_of(d->d_name)));
+	closedir(dir);
+	for (size_t i = 0; i < n; i++)
+		(void)read_file(c, arena_printf(c->mem, "%s/" STRF, path,
+		    STRV(names[i])), ps);
+	mem_free(names);
 }
 
 struct conf *

@@ -224,21 +224,31 @@ my_networks(struct conf *c)
 	return result;
 }
 
+static const struct host_row {
+	const char	*name;
+	struct str	(*compute)(struct conf *);
+	const char	*meanwhile;	/* for who asks while it is computed */
+} rows[] = {
+	{ "myhostname", my_hostname, "localhost" },
+	{ "mydomain", my_domain, "localdomain" },
+	{ "mynetworks", my_networks, "" },
+};
+
+/* myhostname = host.$mydomain leads back here: then the stand-in counts. */
 bool
 host_default(struct conf *c, struct str name, struct str *out)
 {
-	if (c->computing)	/* mydomain = $myhostname and back again */
-		return false;
-	if (str_eq(name, STR("myhostname"))) {
-		c->computing = conf_setting(c, STR("mydomain")) != NULL;
-		*out = my_hostname(c);
-		c->computing = false;
-	} else if (str_eq(name, STR("mydomain"))) {
-		*out = my_domain(c);
-	} else if (str_eq(name, STR("mynetworks"))) {
-		*out = my_networks(c);
-	} else {
-		return false;
+	for (unsigned i = 0; i < nitems(rows); i++) {
+		if (!str_eq(name, str_of(rows[i].name)))
+			continue;
+		if ((c->computing & 1u << i) != 0) {
+			*out = str_of(rows[i].meanwhile);
+			return true;
+		}
+		c->computing |= 1u << i;
+		*out = rows[i].compute(c);
+		c->computing &= ~(1u << i);
+		return true;
 	}
-	return true;
+	return false;
 }

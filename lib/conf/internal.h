@@ -25,7 +25,7 @@ struct conf {
 	struct str	*names;		/* of set and over, once each */
 	size_t		 nnames;
 	struct problems	*problems;	/* of the expansion under way */
-	bool		 computing;	/* a default of host.c */
+	unsigned	 computing;	/* defaults of host.c under way */
 	struct problems	 late;		/* where nobody else listens */
 };
 

@@ -371,6 +371,32 @@ looks_values_up(void **state)
 }
 
 static void
+breaks_the_circle_of_host_and_domain(void **state)
+{
+	static const struct { const char *in, *host, *domain; } rows[] = {
+		{ "myhostname = mx.$mydomain\n", "mx.localdomain",
+		    "localdomain" },
+		{ "mydomain = $myhostname\nmyhostname = a.b\n", "a.b",
+		    "a.b" },
+		{ "myhostname = x.y.z\n", "x.y.z", "y.z" },
+		{ "myhostname = x\n", "x", "localdomain" },
+	};
+	struct place *p = *state;
+
+	for (size_t i = 0; i < nitems(rows); i++) {
+		struct problems ps = { NULL, 0 };
+		struct conf *c;
+
+		put(p, "main.cf", rows[i].in);
+		c = conf_load(p->path, &ps);
+		assert_true(same(conf_get(c, "mydomain"), rows[i].domain));
+		assert_true(same(conf_get(c, "myhostname"), rows[i].host));
+		assert_int_equal(ps.n, 0);
+		conf_free(&c);
+	}
+}
+
+static void
 says_what_is_wrong_in_files(void **state)
 {
 	static const struct { const char *in, *says; int line; bool fatal; }
@@ -565,6 +591,8 @@ main(void)
 		    teardown),
 		cmocka_unit_test_setup_teardown(looks_values_up, setup,
 		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    breaks_the_circle_of_host_and_domain, setup, teardown),
 		cmocka_unit_test_setup_teardown(says_what_is_wrong_in_files,
 		    setup, teardown),
 		cmocka_unit_test(wants_a_main_cf),
