@@ -345,7 +345,8 @@ maildir_deliver(struct store_delivery *d)
 
 	d->maildir = m;
 	m->refs++;
-	if (m->new >= 0 && !m->opening) {
+	/* While it is being opened its descriptors are a thread's. */
+	if (!m->opening && m->new >= 0) {
 		write_begin(d);
 		return;
 	}
