@@ -13,7 +13,7 @@ struct tool {
 	const char	*name;
 	const char	*options;	/* of getopt */
 	const char	*usage;
-	bool		 aliases;	/* "name: value" instead of "key value" */
+	bool		 aliases;	/* "name: value", not "key value" */
 };
 enum duplicates { DUP_WARN, DUP_IGNORE, DUP_REPLACE };
 struct job {

@@ -70,8 +70,8 @@ inline_open(struct table *t, struct buf *why)
 	buf_free(&folded);
 	if (ok && !list_empty(&in->order))
 		return true;
-	buf_printf(why, "bad syntax: \"%.200s\"; need \"inline:{name=value...}\"",
-	    t->spec);
+	buf_printf(why, "bad syntax: \"%.200s\"; need "
+	    "\"inline:{name=value...}\"", t->spec);
 	inline_close(t);
 	t->state = NULL;
 	return false;

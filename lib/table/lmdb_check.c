@@ -129,7 +129,8 @@ check_page(struct walk *w, uint64_t page, unsigned depth)
 	for (size_t i = 0; i < n; i++) {
 		size_t at = (size_t)get(p + HEAD + 2 * i, 2);
 
-		if (at < upper || (at & 1) != 0 || at + NODE_HEAD > w->page_size)
+		if (at < upper || (at & 1) != 0 ||
+		    at + NODE_HEAD > w->page_size)
 			return wrong(w, "entry out of its page");
 		if (!check_node(w, p, at, flags == P_BRANCH, depth))
 			return false;

@@ -17,8 +17,8 @@ static_open(struct table *t, struct buf *why)
 {
 	if (t->name.n > 0 && t->name.p[0] == '{' &&
 	    t->name.p[t->name.n - 1] != '}') {
-		buf_printf(why, "bad syntax: \"%.200s\"; need \"static:{text}\"",
-		    t->spec);
+		buf_printf(why, "bad syntax: \"%.200s\"; need "
+		    "\"static:{text}\"", t->spec);
 		return false;
 	}
 	return true;

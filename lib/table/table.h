@@ -35,7 +35,8 @@ enum found	 table_get(struct table *, struct str key, struct buf *value)
 		    MUST_USE;
 /* Every entry in the table's order; NONE: this type can't list them. */
 typedef bool	 table_each_fn(void *ctx, struct str key, struct str value);
-enum found	 table_each(struct table *, table_each_fn *, void *ctx) MUST_USE;
+enum found	 table_each(struct table *, table_each_fn *, void *ctx)
+		    MUST_USE;
 const char	*table_spec(const struct table *);
 /* Why the last get of this table said RETRY. */
 const char	*table_error(const struct table *);
@@ -60,7 +61,7 @@ const char	*tables_error(const struct tables *);
 struct match_list;
 enum {
 	MATCH_PARENT = 1 << 0,	/* example.com matches its subdomains */
-	MATCH_WHOLE  = 1 << 1,	/* whole names alone: mydestination, virtual_* */
+	MATCH_WHOLE  = 1 << 1,	/* whole names alone: mydestination */
 };
 struct match_list *match_list_open(struct str list, const char *conf_dir,
 		    unsigned flags, struct buf *why);
@@ -99,7 +100,8 @@ enum found	 tables_find_access_address(struct tables *,
 		    const struct find_conf *, bool parents, struct str address,
 		    struct buf *key, struct buf *value) MUST_USE;
 enum found	 tables_find_access_domain(struct tables *, bool parents,
-		    struct str name, struct buf *key, struct buf *value) MUST_USE;
+		    struct str name, struct buf *key, struct buf *value)
+		    MUST_USE;
 enum found	 tables_find_access_addr(struct tables *, struct str addr,
 		    struct buf *key, struct buf *value) MUST_USE;
 
