@@ -99,7 +99,7 @@ on_drained(void *ctx, struct channel *channel)
 int
 main(int argc, char **argv)
 {
-	static struct local local;
+	struct local local = { 0 };
 	const struct service_def def = {
 		.role = ROLE_LOCAL,
 		.params = params,

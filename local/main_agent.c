@@ -115,7 +115,7 @@ start(void *ctx, struct service *service)
 int
 main(int argc, char **argv)
 {
-	static struct agent agent;
+	struct agent agent = { 0 };
 	const struct service_def def = {
 		.role = ROLE_AGENT,
 		.params = params,

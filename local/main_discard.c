@@ -40,7 +40,7 @@ on_talk(void *ctx, struct talk *talk, enum msg id)
 int
 main(int argc, char **argv)
 {
-	static struct discard discard;
+	struct discard discard = { 0 };
 	const struct service_def def = {
 		.role = ROLE_DISCARD,
 		.ctx = &discard,

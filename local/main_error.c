@@ -44,7 +44,7 @@ on_talk(void *ctx, struct talk *talk, enum msg id)
 int
 main(int argc, char **argv)
 {
-	static struct error error;
+	struct error error = { 0 };
 	const struct service_def def = {
 		.role = ROLE_ERROR,
 		.ctx = &error,

@@ -273,7 +273,7 @@ on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 int
 main(int argc, char **argv)
 {
-	static struct virtual virtual;
+	struct virtual virtual = { 0 };
 	const struct service_def def = {
 		.role = ROLE_VIRTUAL,
 		.params = params,
