@@ -17,8 +17,8 @@ void		 loop_stop(struct loop *);
 void		 loop_free(struct loop **);
 /*
  * fn runs after each round of events, before the loop sleeps; log_flush()
- * comes after all of them. The same fn and ctx are kept once. Processes with a loop ignore SIGPIPE: a child
- * that runs foreign commands sets it back.
+ * comes after all of them. The same fn and ctx are kept once. Processes with
+ * a loop ignore SIGPIPE: a child that runs foreign commands sets it back.
  */
 void		 loop_before_sleep(struct loop *, void (*fn)(void *), void *);
 void		 loop_on_signal(struct loop *, int signo,

@@ -24,6 +24,7 @@ struct loop {
 	struct event_base *base;
 	bool		 stop;
 	uint64_t	 round;		/* how many there were */
+	struct event	 log_again;	/* the log's sink was full */
 	struct list	 hooks;		/* struct hook, in order of coming */
 	struct list	 signals;	/* struct signal_watch */
 	char		*input;		/* STREAM_INPUT_MAX, of all streams */

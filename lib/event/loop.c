@@ -9,10 +9,21 @@
 #include "event/internal.h"
 #include "sys/sys.h"
 
+#define LOG_AGAIN_MS	100	/* when its sink is asked again */
+
 static void
 on_libevent_fatal(int err)
 {
 	die("libevent: internal error %d", err);
+}
+
+/* The end of this round flushes. */
+static void
+on_log_again(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	(void)ctx;
 }
 
 struct loop *
@@ -30,6 +41,7 @@ loop_new(void)
 	event_config_free(conf);
 	list_init(&loop->hooks);
 	list_init(&loop->signals);
+	event_place(loop, &loop->log_again, -1, 0, on_log_again, NULL);
 	loop->input = mem_new(STREAM_INPUT_MAX);
 	/* Writing to a closed socket is an error code, not a death. */
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
@@ -41,12 +53,16 @@ loop_new(void)
 static void
 end_round(struct loop *loop)
 {
+	static const struct timeval again = { .tv_usec = LOG_AGAIN_MS * 1000 };
+
 	list_each(l, &loop->hooks) {
 		struct hook *h = container_of(l, struct hook, link);
 
 		h->fn(h->ctx);
 	}
 	log_flush();
+	if (log_waiting() && event_add(&loop->log_again, &again) != 0)
+		die("libevent: timer refused");
 }
 
 void
@@ -89,6 +105,7 @@ loop_free(struct loop **loop)
 		list_remove(l);
 		mem_free(s);
 	}
+	event_del(&it->log_again);
 	event_base_free(it->base);
 	mem_free(it->input);
 	mem_free(it);

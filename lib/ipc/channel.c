@@ -217,6 +217,11 @@ channel_put(struct channel *ch, enum msg id, uint32_t talk, const void *msg)
 		buf_clear(&ch->open);
 		buf_init(&room.spare, IPC_PACKET_MAX);
 	}
+	if (channel_unsent(ch) > IPC_UNSENT_MAX) {
+		fd_close(&fd);
+		break_output(ch, ENOBUFS);
+		return;
+	}
 	ipc_encode(id, talk, msg, &ch->open, &fd);
 	assert(!ch->open.full);
 	if (fd != -1)
@@ -353,6 +358,8 @@ read_frames(struct channel *ch, struct str in, int fd)
 		else
 			channel_malformed(ch, "bad frame");
 	}
+	if (fd == FD_LOST)
+		return;
 	if (fd != -1 && !ch->dead)
 		channel_malformed(ch, "a descriptor that nobody asked for");
 	fd_close(&fd);
@@ -391,12 +398,20 @@ packet_fd(struct msghdr *m, bool *extra)
 static void
 read_packet(struct channel *ch, struct mmsghdr *m)
 {
+	int flags = m->msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC);
 	bool extra;
 	int fd = packet_fd(&m->msg_hdr, &extra);
 
-	if (ch->dead || m->msg_len == 0 || extra ||
-	    (m->msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-		fd_close(&fd);
+	/* A descriptor was sent and none is here: we have too many open. */
+	if (flags == MSG_CTRUNC && fd == -1) {
+		log_warn("no room for a descriptor from %s",
+		    role_name(ch->peer));
+		fd = FD_LOST;
+		flags = 0;
+	}
+	if (ch->dead || m->msg_len == 0 || extra || flags != 0) {
+		if (fd != FD_LOST)
+			fd_close(&fd);
 		if (ch->dead)
 			return;
 		if (m->msg_len != 0)

@@ -5,6 +5,13 @@
 #define IPC_INTERNAL_H
 #include "ipc/ipc.h"
 
+/* Bounds for a peer that opens and never ends, or asks and never reads. */
+#define IPC_TALKS_MAX	200000
+#define IPC_UNSENT_MAX	((size_t)64 << 20)
+
+/* In place of a descriptor that was sent and found no room here (EMFILE). */
+#define FD_LOST		(-2)
+
 /* --- message.c --- */
 enum { OPENS = 1 << 0, ENDS = 1 << 1, SOLO = 1 << 2 };	/* of ipc.def */
 

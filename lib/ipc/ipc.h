@@ -10,7 +10,8 @@
  *
  * Descriptors are given away: sending takes the FD (the channel closes it
  * once it has left, or when it cannot); whoever wants to keep one sends a
- * dup. The handler of a message owns the FD that it received.
+ * dup. The handler of a message owns the FD that it received; -1 also where
+ * one was sent and this process has too many open (a local fault).
  */
 #ifndef IPC_IPC_H
 #define IPC_IPC_H
@@ -114,7 +115,7 @@ void	 ipc_encode(enum msg, uint32_t talk, const void *msg, struct buf *,
  */
 bool	 ipc_decode(enum role from, enum role self, struct str *packet,
 	    int *fd, struct frame *, void *out, size_t out_size) MUST_USE;
-size_t	 ipc_message_max(void);			/* bytes of the largest struct */
+size_t	 ipc_message_max(void);		/* bytes of the largest struct */
 void	 ipc_print(enum msg, const void *msg, struct buf *);
 /* May a process of role a say anything to one of role b? */
 bool	 ipc_speaks(enum role a, enum role b);
@@ -131,7 +132,8 @@ struct talk_ops {
 struct channel_ops {
 	void	(*on_solo)(void *ctx, struct channel *, enum msg, const void *);
 	/* The peer opened a talk: set its ops, then it gets the message. */
-	void	(*on_talk)(void *ctx, struct channel *, struct talk *, enum msg);
+	void	(*on_talk)(void *ctx, struct channel *, struct talk *,
+		    enum msg);
 	void	(*on_drained)(void *ctx, struct channel *); /* was above HIGH */
 	void	(*on_gone)(void *ctx, struct channel *); /* free it here */
 };
@@ -140,14 +142,16 @@ struct channel	*channel_new(struct loop *, int fd, enum role self,
 		    enum role peer, unsigned side, const struct channel_ops *,
 		    void *ctx);
 void		 channel_free(struct channel **);	/* talks get on_gone */
-void		 channel_send(struct channel *, enum msg, const void *); /* SOLO */
+/* A SOLO message. */
+void		 channel_send(struct channel *, enum msg, const void *);
 size_t		 channel_unsent(const struct channel *);
 size_t		 channel_talks(const struct channel *);
 enum role	 channel_peer(const struct channel *);
 void		 channel_flush(struct channel *);	/* also by the loop */
 void		 channel_flush_all(void);
 
-struct talk	*talk_open(struct channel *, const struct talk_ops *, void *ctx);
+struct talk	*talk_open(struct channel *, const struct talk_ops *,
+		    void *ctx);
 void		 talk_set(struct talk *, const struct talk_ops *, void *ctx);
 /* on_gone("deadline") unless a message arrives within ms; 0: none. The
  * message disarms it: set it anew for the next. */

@@ -300,7 +300,7 @@ get_field(const struct field *f, struct str *in, int *fd, void *out)
 		if (!get_u32(in, &has) || has > 1 || (has == 1 && *fd == -1))
 			return false;
 		if (has == 1) {
-			set_fd(out, f, *fd);
+			set_fd(out, f, *fd == FD_LOST ? -1 : *fd);
 			*fd = -1;
 		}
 		return true;

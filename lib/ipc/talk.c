@@ -169,9 +169,11 @@ opened(struct channel *ch, const struct frame *frame, void *msg)
 {
 	struct talk *t;
 
-	if ((frame->talk & 1) == ch->side || find(ch, frame->talk) != NULL) {
+	if ((frame->talk & 1) == ch->side || find(ch, frame->talk) != NULL ||
+	    ch->ntalks >= IPC_TALKS_MAX) {
 		ipc_drop(frame->id, msg);
-		channel_malformed(ch, "a talk of that number exists");
+		channel_malformed(ch, ch->ntalks >= IPC_TALKS_MAX ?
+		    "too many talks" : "a talk of that number exists");
 		return;
 	}
 	t = add(ch, frame->talk);

@@ -155,6 +155,7 @@ errno_is_local_fault(int err)
 		EAGAIN, EINTR, ENOBUFS, ENOLCK, EDEADLK, ETIMEDOUT, EBUSY,
 		EUCLEAN, ENODEV, ENXIO, ENOMEDIUM, EREMOTEIO, EBADMSG,
 		ENOTCONN, ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, ETXTBSY,
+		EBADF,	/* a descriptor that EMFILE kept from coming */
 	};
 
 	for (size_t i = 0; i < nitems(faults); i++)

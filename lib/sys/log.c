@@ -133,6 +133,12 @@ log_at(enum log_level level, struct str qid, const char *fmt, ...)
 		log_flush();
 }
 
+bool
+log_waiting(void)
+{
+	return sys_room.log.pending.n > 0;
+}
+
 void
 log_flush(void)
 {

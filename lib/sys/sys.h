@@ -75,6 +75,8 @@ void		 log_at(enum log_level, struct str qid, const char *fmt, ...)
 #define log_mail(qid, ...) log_at(LL_INFO, (qid), __VA_ARGS__)
 void		 log_verbose(bool on);		/* lets LL_DEBUG through */
 void		 log_flush(void);
+/* Lines wait that the sink did not take: flush again in a while. */
+bool		 log_waiting(void);
 /* The escaper alone: what a log line would show of s. Also for replies. */
 void		 log_escape(struct str s, struct buf *out);
 #endif

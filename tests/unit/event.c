@@ -399,6 +399,33 @@ test_loop(void **state)
 	loop_free(&c.loop);
 }
 
+/* What the log's pipe did not take leaves later, without an event. */
+static void
+test_log_again(void **state)
+{
+	static char x[1501], in[8192];
+	struct loop *loop = loop_new();
+	int fds[2];
+
+	(void)state;
+	memset(x, 'x', sizeof(x) - 1);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETPIPE_SZ, 4096), 4096);
+	assert_int_equal(fd_nonblock(fds[0]), 0);
+	log_to_fd(fds[1]);
+	for (int i = 0; i < 3; i++)
+		log_info("%s", x);
+	run(loop, 2);
+	assert_true(log_waiting());
+	assert_in_range(read(fds[0], in, sizeof(in)), 3000, 4096);
+	run(loop, 150);
+	assert_false(log_waiting());
+	assert_in_range(read(fds[0], in, sizeof(in)), 1500, 1600);
+	close(fds[0]);
+	log_to_fd(open("/dev/null", O_WRONLY));
+	loop_free(&loop);
+}
+
 /* --- listener --- */
 
 struct door { unsigned n; int fds[64]; struct listener *l; bool close_at_2; };
@@ -588,6 +615,7 @@ main(void)
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_loop),
+		cmocka_unit_test(test_log_again),
 		cmocka_unit_test(test_listener),
 		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_watch),

@@ -2,6 +2,7 @@
  * ipc: frames round and back, permissions, talks, descriptors, ends, and
  * what happens to a peer that breaks the rules.
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -481,8 +482,13 @@ test_peer_dies(void **state)
 {
 	struct pair p;
 	struct talk *t[3];
+	char text[4096];
+	ssize_t n;
+	int log[2];
 
 	(void)state;
+	assert_int_equal(pipe(log), 0);
+	log_to_fd(log[1]);
 	pair_open(&p, ROLE_SMTPD, ROLE_CLEANUP, false);
 	for (size_t i = 0; i < nitems(t); i++) {
 		t[i] = talk_open(p.a.ch, &talk_ops, &p.a);
@@ -503,6 +509,78 @@ test_peer_dies(void **state)
 	assert_int_equal(p.a.gone, 2);
 	assert_int_equal(p.a.channel_gone, 1);
 	assert_string_equal(p.a.why, "channel is closed");
+	pair_close(&p);
+	/* An end is no breach of the rules. */
+	log_info("end");
+	log_flush();
+	n = read(log[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_null(strstr(text, "malformed"));
+	close(log[0]);
+	log_to_fd(open("/dev/null", O_WRONLY));
+}
+
+/*
+ * No room for a descriptor here: that message has none, the rest of the
+ * channel goes on.
+ */
+static void
+test_out_of_descriptors(void **state)
+{
+	struct rlimit before, few;
+	struct pair p;
+	int fds[2];
+
+	(void)state;
+	pair_open(&p, ROLE_CLEANUP, ROLE_QMGR, false);
+	assert_int_equal(pipe(fds), 0);
+	close(fds[0]);
+	channel_send(p.a.ch, MSG_offer, &(struct msg_offer){
+	    .queue_id = STR("Q"), .queue_file = fds[1] });
+	channel_flush(p.a.ch);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	run(p.loop, 5);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(p.b.solos, 1);
+	assert_int_equal(p.b.fd, -1);
+	assert_int_equal(p.b.channel_gone, 0);
+	channel_send(p.a.ch, MSG_offer, &(struct msg_offer){
+	    .queue_id = STR("Q"), .queue_file = dup(0) });
+	run(p.loop, 5);
+	assert_int_equal(p.b.solos, 2);
+	assert_true(p.b.fd != -1);
+	pair_close(&p);
+}
+
+/* A peer that never reads: its channel ends before our memory does. */
+static void
+test_never_reads(void **state)
+{
+	static char block[30000];
+	struct pair p;
+	struct talk *t;
+	size_t most = 0;
+
+	(void)state;
+	pair_open(&p, ROLE_SMTPD, ROLE_CLEANUP, false);
+	t = talk_open(p.a.ch, &talk_ops, &p.a);
+	talk_send(t, MSG_mail_begin, &begin);
+	for (int i = 0; i < 4000; i++) {
+		talk_send(t, MSG_mail_content, &(struct msg_mail_content){
+		    .bytes = { block, sizeof(block) } });
+		if (channel_unsent(p.a.ch) > most)
+			most = channel_unsent(p.a.ch);
+	}
+	assert_in_range(most, 60 << 20, 70 << 20);
+	assert_int_equal(p.a.channel_gone, 0);
+	run(p.loop, 30);
+	assert_int_equal(p.a.channel_gone, 1);
+	assert_int_equal(p.a.gone, 1);
+	assert_int_equal(p.b.channel_gone, 1);
 	pair_close(&p);
 }
 
@@ -643,6 +721,8 @@ main(void)
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_peer_dies),
+		cmocka_unit_test(test_out_of_descriptors),
+		cmocka_unit_test(test_never_reads),
 		cmocka_unit_test(test_free_in_handler),
 		cmocka_unit_test(test_open_on_dead),
 		cmocka_unit_test(test_malformed),

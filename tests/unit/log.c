@@ -108,7 +108,8 @@ test_text(void **state)
 	assert_string_equal(text + 16,
 	    "mx postfix/smtpd[P]: connect from x?[1.2.3.4]\n");
 	log_mail(STR("4F\n"), "removed");
-	assert_string_equal(got(fd) + 16, "mx postfix/smtpd[P]: 4F?: removed\n");
+	assert_string_equal(got(fd) + 16,
+	    "mx postfix/smtpd[P]: 4F?: removed\n");
 	log_at(LL_WARN, STR("4F"), "%s", "x");
 	assert_string_equal(got(fd) + 16,
 	    "mx postfix/smtpd[P]: warning: 4F: x\n");
