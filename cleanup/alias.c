@@ -30,9 +30,9 @@ lower(struct arena *a, struct str s)
 {
 	char *p = arena_alloc(a, s.n + 1);
 
-	for (size_t i = 0; i < s.n; i++)
-		p[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] + 32) :
-		    s.p[i];
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	lower_case(p, s.n);
 	return (struct str){ p, s.n };
 }
 

@@ -83,6 +83,7 @@ struct mail {
 	enum line	     line_state;
 	bool		     cr_held;	/* a CR whose LF may follow */
 	bool		     bol;	/* body: next byte begins a line */
+	bool		     lines;	/* one that is no mbox line came */
 	bool		     resent, extra_line;
 	unsigned	     flags;	/* QMF_ */
 	uint64_t	     received;	/* bytes of content */
@@ -103,6 +104,7 @@ void		 mail_fail(struct mail *, enum mail_status, const char *dsn,
 void		 mail_fault(struct mail *, const char *what, int err);
 void		 mail_free(struct mail **);
 void		 addresses_add(struct addresses *, struct str);
+void		 lower_case(char *, size_t);	/* ASCII, in place */
 
 /* content.c: bytes of content, any cut. */
 void		 content_take(struct mail *, struct str);

@@ -151,6 +151,10 @@ end_header(struct mail *m, bool extra_line)
 	m->extra_line = extra_line;
 	if (extra_line && str_eq_nocase(
 	    m->c->conf.non_empty_end_of_header_action, STR("reject"))) {
+		log_mail(m->id, "reject: mime-error message header was not "
+		    "terminated by empty line from " STRF "[" STRF "]; "
+		    "from=<" STRF ">", STRV(m->begin.client_name),
+		    STRV(m->begin.client_addr), STRV(m->sender));
 		mail_fail(m, MAIL_REJECTED, "5.6.0",
 		    "message header was not terminated by empty line");
 		return;
@@ -172,10 +176,10 @@ is_mbox_line(struct str s)
 static bool
 take_mbox_line(struct mail *m, struct str line)
 {
-	if (m->received > line.n + IPC_CONTENT_MAX || m->field.n > 0 ||
-	    m->seen_headers != 0 || !is_mbox_line(line))
+	if (m->lines || !is_mbox_line(line))
 		return false;
 	if (m->begin.received_from.n == 0) {
+		m->lines = true;
 		buf_puts(&m->headers, "X-Mailbox-Line: ");
 		buf_str(&m->headers, line);
 		buf_puts(&m->headers, "\r\n");
@@ -202,8 +206,9 @@ start_line(struct mail *m, struct str line, bool whole)
 		m->line_state = whole ? LINE_NEW : LINE_FIELD;
 		return true;
 	}
-	if (whole && m->field.n == 0 && take_mbox_line(m, text))
+	if (whole && take_mbox_line(m, text))
 		return true;
+	m->lines = true;
 	name = mime_field_name(str_first(text, (size_t)m->c->line_max));
 	if (name == 0) {
 		end_header(m, true);

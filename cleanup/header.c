@@ -68,9 +68,8 @@ is_dropped(const struct mail *m, enum mime_header id, struct str name)
 		return m->c->drop[id];
 	if (map_count(m->c->drop_others) == 0 || name.n > sizeof(lower))
 		return false;
-	for (size_t i = 0; i < name.n; i++)
-		lower[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ?
-		    (char)(name.p[i] + 32) : name.p[i];
+	memcpy(lower, name.p, name.n);
+	lower_case(lower, name.n);
 	return map_get(m->c->drop_others,
 	    (struct str){ lower, name.n }) != NULL;
 }

@@ -178,6 +178,14 @@ addresses_add(struct addresses *a, struct str s)
 	a->v[a->n++] = s;
 }
 
+void
+lower_case(char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] >= 'A' && p[i] <= 'Z')
+			p[i] = (char)(p[i] + 32);
+}
+
 /* What access(5) actions and sendmail's options ask of this message. */
 void
 mail_attr(struct mail *m, struct str name, struct str value)

@@ -17,9 +17,7 @@ put_key(const struct mail *m, const struct queue_rcpt *r, struct buf *key)
 		buf_printf(key, STRF "\n%u\n" STRF "\n", STRV(r->dsn_orcpt),
 		    r->dsn_notify, STRV(r->original));
 	buf_str(key, r->address);
-	for (size_t i = 0; i < key->n; i++)
-		if (key->p[i] >= 'A' && key->p[i] <= 'Z')
-			key->p[i] = (char)(key->p[i] + 32);
+	lower_case(key->p, key->n);
 }
 
 /* Remembers r. True: it was there before. */

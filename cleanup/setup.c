@@ -102,9 +102,8 @@ setup_drops(struct cleanup *c)
 			continue;
 		}
 		buf_clear(&lower);
-		for (size_t i = 0; i < name.n; i++)
-			buf_putc(&lower, name.p[i] >= 'A' && name.p[i] <= 'Z' ?
-			    (char)(name.p[i] + 32) : name.p[i]);
+		buf_str(&lower, name);
+		lower_case(lower.p, lower.n);
 		(void)map_set(c->drop_others, buf_view(&lower), c);
 	}
 	buf_free(&lower);

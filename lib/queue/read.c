@@ -11,13 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-#include "ipc/ipc.h"
 #include "queue/internal.h"
 #include "queue/record.h"
 #include "sys/sys.h"
 
-#define NOTIFY_ALL	(DSN_NOTIFY_NEVER | DSN_NOTIFY_SUCCESS | \
-	DSN_NOTIFY_FAILURE | DSN_NOTIFY_DELAY)
+#define NOTIFY_MAX	15	/* all DSN_NOTIFY_ bits of ipc.h */
+#define RET_MAX		2	/* DSN_RET_HDRS */
 #define CONTENT_PIECE	65536
 #define ARENA_MAX	(16 * (size_t)QUEUE_ENVELOPE_MAX)
 
@@ -64,7 +63,7 @@ take_sender(struct queue_message *m, const struct rec_sender *r)
 	m->sender = r->address;
 	m->dsn_envid = r->dsn_envid;
 	m->dsn_ret = (unsigned)r->dsn_ret;
-	return r->dsn_ret <= DSN_RET_HDRS && record_text_clean(r->address) &&
+	return r->dsn_ret <= RET_MAX && record_text_clean(r->address) &&
 	    record_text_clean(r->dsn_envid);
 }
 
@@ -82,7 +81,7 @@ take_rcpt(struct queue_message *m, const struct rec_rcpt *r)
 	m->rcpts[m->nrcpts++] = (struct queue_rcpt){ .address = r->address,
 		.original = r->original, .dsn_orcpt = r->dsn_orcpt,
 		.dsn_notify = (unsigned)r->dsn_notify };
-	return r->dsn_notify <= NOTIFY_ALL && r->address.n > 0 &&
+	return r->dsn_notify <= NOTIFY_MAX && r->address.n > 0 &&
 	    record_text_clean(r->address) && record_text_clean(r->original) &&
 	    record_text_clean(r->dsn_orcpt);
 }

@@ -228,6 +228,11 @@ static const struct {
 	    ">From joe Sat\r\nTo: a@b.c\r\nMessage-Id: <x>\r\n\r\n",
 	    LOCAL_RECEIVED "To: a@b.c\r\nMessage-Id: <x>\r\n" DATE FROM
 	    "\r\n" },
+	{ "mbox lines of sendmail", true,
+	    "From joe Sat\r\nFrom ann Sun\r\nCc: a@b.c\r\n"
+	    "Message-Id: <x>\r\n\r\nFrom here\r\n",
+	    LOCAL_RECEIVED "Cc: a@b.c\r\nMessage-Id: <x>\r\n" DATE FROM
+	    "\r\nFrom here\r\n" },
 	{ "long field: cut at the last line end", false,
 	    "A: " FIFTY FIFTY FIFTY TEN TEN TEN "\r\n " TEN TEN "\r\nB: c\r\n"
 	    "\r\n",

@@ -1,9 +1,11 @@
 /* queue: files survive what disks and crashes do to them. */
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,6 +338,98 @@ test_journal(void **state)
 	arena_free(&arena);
 }
 
+/* A writer that dies at each step leaves nothing or the whole. */
+static void
+die_at(struct fixture *f, int step, size_t body_len)
+{
+	struct queue_writer *w;
+	char *body = calloc(1, body_len);
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		w = queue_writer_new(&f->q, Q_INCOMING);
+		if (step > 0 && queue_write_body(w,
+		    (struct str){ body, body_len }) != 0)
+			_exit(1);
+		if (step > 1 && queue_write_rest(w, HEADERS, &sample) != 0)
+			_exit(1);
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	free(body);
+}
+
+struct verdicts { struct queue *q; int torn, whole; };
+
+static bool
+judge(void *ctx, const char *id)
+{
+	struct verdicts *v = ctx;
+	struct arena *arena = arena_new(1 << 20);
+	int fd = queue_open_file(v->q, Q_INCOMING, id, O_RDWR, 0);
+	struct queue_message m;
+
+	if (queue_read(fd, arena, true, &m) == QUEUE_OK) {
+		v->whole++;
+		assert_int_equal(queue_remove(v->q, Q_INCOMING, id), 0);
+	} else if (queue_remove_torn(v->q, Q_INCOMING, id) == QUEUE_OK) {
+		v->torn++;
+	}
+	close(fd);
+	arena_free(&arena);
+	return true;
+}
+
+static void
+test_killed_writer(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int step = 0; step < 3; step++)
+		for (size_t len = 10; len < 1000000; len *= 30) {
+			struct verdicts v = { .q = &f->q };
+
+			die_at(f, step, len);
+			assert_int_equal(queue_scan(&f->q, Q_INCOMING, judge,
+			    &v), 0);
+			assert_int_equal(v.torn, step < 2);
+			assert_int_equal(v.whole, step == 2);
+		}
+}
+
+/* A file system that takes no more: an error, and no file. */
+static void
+test_no_room(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit limit, was;
+	struct queue_writer *w;
+	char *body = calloc(1, 300000);
+	char id[QUEUE_ID_MAX];
+	int err;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	limit = was;
+	limit.rlim_cur = 100000;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	w = queue_writer_new(&f->q, Q_INCOMING);
+	strcpy(id, queue_writer_id(w));
+	err = queue_write_body(w, (struct str){ body, 300000 });
+	assert_int_equal(err, EFBIG);
+	queue_writer_drop(&w);
+	assert_int_equal(queue_find(&f->q, id), Q__MAX);
+	w = queue_writer_new(&f->q, Q_INCOMING);
+	assert_int_equal(queue_write_body(w, (struct str){ body, 60000 }), 0);
+	err = queue_write_rest(w, (struct str){ body, 60000 }, &sample);
+	assert_int_equal(err, EFBIG);
+	queue_writer_drop(&w);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	free(body);
+}
+
 static bool
 count_id(void *ctx, const char *id)
 {
@@ -432,6 +526,8 @@ main(void)
 		T(test_zeros_are_torn),
 		T(test_writer_holds_its_file),
 		T(test_journal),
+		T(test_killed_writer),
+		T(test_no_room),
 		T(test_move),
 		T(test_ids),
 	};
