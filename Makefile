@@ -112,7 +112,7 @@ clean:
 
 .PHONY: all links units fuzzers check quick fuzz bench clean
 .SECONDARY:
--include $(shell find $B -name '*.d' 2>/dev/null)
+-include $(shell find $B -path '*/peer' -prune -o -name '*.d' -type f -print 2>/dev/null)
 
 # --- install: DESTDIR= for packages, PREFIX=/usr ---
 # Configuration files that exist stay. Without DESTDIR, and as root, users
