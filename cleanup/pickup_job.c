@@ -390,6 +390,9 @@ take_id(struct job *j, struct str id)
 		log_mail(id, "uid=%u from=<" STRF ">",
 		    (unsigned)j->source.st.st_uid, STRV(buf_view(&from)));
 	buf_free(&from);
+	/* Much content leaves at once: this line comes before cleanup's. */
+	if (j->source.st.st_size > IPC_CONTENT_MAX)
+		log_flush();
 	if (j->state != JOB_ID)
 		return;
 	j->state = JOB_CONTENT;

@@ -238,6 +238,7 @@ header_is_whole(struct str text)
 struct intake {
 	struct sendmail *s;
 	struct submit	*sub;
+	struct str	 sender;
 	struct buf	 out;		/* from text_feed */
 	bool		 checked;	/* somebody gets it */
 };
@@ -252,8 +253,9 @@ pass_on(struct intake *in, bool last)
 			return;
 		if (!header_has_recipient(in->s, view)) {
 			submit_cancel(in->sub);
-			tool_fail(&in->s->tool, EX_USAGE, "No recipient "
-			    "addresses found in message header");
+			tool_fail(&in->s->tool, EX_USAGE, STRF "(%u): No "
+			    "recipient addresses found in message header",
+			    STRV(in->sender), (unsigned)getuid());
 		}
 		in->checked = true;
 	}
@@ -262,9 +264,10 @@ pass_on(struct intake *in, bool last)
 }
 
 static void
-read_message(struct sendmail *s, struct submit *sub, bool checked)
+read_message(struct sendmail *s, struct submit *sub, const struct envelope *e)
 {
-	struct intake in = { .s = s, .sub = sub, .checked = checked };
+	struct intake in = { .s = s, .sub = sub, .sender = e->sender,
+	    .checked = e->nrcpts > 0 };
 	char *chunk = mem_new(READ_SIZE);
 	struct text text;
 	ssize_t n;
@@ -311,7 +314,7 @@ enqueue(struct sendmail *s)
 	if (s->verify)
 		send_probe(&sub, &e);
 	else
-		read_message(s, &sub, e.nrcpts > 0);
+		read_message(s, &sub, &e);
 	status = submit_finish(&sub, &text);
 	if (status != EX_OK)
 		tool_fail(&s->tool, status, STRF "(%u): %s", STRV(e.sender),

@@ -15,7 +15,6 @@
 #include "address/address.h"
 #include "ipc/ipc.h"
 #include "maildrop/maildrop.h"
-#include "priv/priv.h"
 #include "tools/tool.h"
 
 #define USAGE "usage: postcat [-b (body text)] [-c config_dir] " \
@@ -402,7 +401,7 @@ main(int argc, char **argv)
 	argv += optind;
 	if (!p.search)
 		fds = open_named(&p, argv, argc);
-	priv_become_owner(tool_param(&p.tool, "mail_owner"));
+	tool_become_owner(&p.tool);
 	if (p.search)
 		tool_queue(&p.tool, &p.queue);
 	else if (argc == 0)

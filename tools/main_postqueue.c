@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "address/address.h"
-#include "priv/priv.h"
 #include "showq/showq.h"
 #include "tools/showq_print.h"
 #include "tools/tool.h"
@@ -100,7 +99,7 @@ open_queue(struct postqueue *p, const char *why)
 		    "%s)", name, why);
 	tool_warn(&p->tool, "Mail system is down -- accessing queue directly "
 	    "(Connect to the %s showq service: %s)", name, why);
-	priv_become_owner(tool_param(&p->tool, "mail_owner"));
+	tool_become_owner(&p->tool);
 	tool_queue(&p->tool, &p->queue);
 	p->walk = showq_walk_new(&p->queue, tool_param(&p->tool,
 	    "empty_address_recipient"));

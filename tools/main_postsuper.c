@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "priv/priv.h"
 #include "tools/tool.h"
 
 #define OPTIONS		"c:d:e:f:h:H:pr:sSv"
@@ -444,8 +443,7 @@ main(int argc, char **argv)
 	dir = read_args(&p, argc, argv);
 	tool_conf(&p.tool, dir, EX_CONFIG);
 	check_user(&p);
-	log_flush();			/* the log is open before rights go */
-	priv_become_owner(tool_param(&p.tool, "mail_owner"));
+	tool_become_owner(&p.tool);
 	tool_queue(&p.tool, &p.queue);
 	choose_dirs(&p, argv + optind);
 	for (size_t a = 0; a < ACTION__MAX; a++)

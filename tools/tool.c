@@ -227,6 +227,14 @@ tool_authorized(struct tool *t, const char *param, uid_t uid)
 }
 
 void
+tool_become_owner(struct tool *t)
+{
+	log_flush();			/* the log is open before rights go */
+	priv_become_owner(tool_param(t, "mail_owner"),
+	    tool_param(t, "setgid_group"));
+}
+
+void
 tool_queue(struct tool *t, struct queue *q)
 {
 	const char *spool = tool_param(t, "queue_directory"), *bad;

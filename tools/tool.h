@@ -45,6 +45,8 @@ _Noreturn void	 tool_exec(struct tool *, char *const argv[]);
 const char	*tool_user(struct tool *, uid_t);
 /* Does an authorized_*_users list hold this user? */
 bool		 tool_authorized(struct tool *, const char *param, uid_t);
+/* Root becomes mail_owner, who may also connect to public/. */
+void		 tool_become_owner(struct tool *);
 /* Opens the queue's directories, or tool_fail(). */
 void		 tool_queue(struct tool *, struct queue *);
 /*

@@ -11,9 +11,12 @@
 #include "priv/priv.h"
 
 void
-priv_become_owner(const char *user)
+priv_become_owner(const char *user, const char *group)
 {
 	const struct passwd *pw;
+	const struct group *gr;
+	gid_t groups[2];
+	size_t n = 1;
 
 	if (geteuid() != 0)
 		return;
@@ -24,7 +27,11 @@ priv_become_owner(const char *user)
 		    "no such user");
 	if (pw->pw_uid == 0)
 		return;			/* an instance of root's own */
-	if (setgroups(1, &pw->pw_gid) != 0 ||
+	groups[0] = pw->pw_gid;
+	gr = getgrnam(group);		/* a way into public/ */
+	if (gr != NULL && gr->gr_gid != 0)
+		groups[n++] = gr->gr_gid;
+	if (setgroups(n, groups) != 0 ||
 	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
 	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
 		die("become %s: %s", user, strerror(errno));

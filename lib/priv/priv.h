@@ -43,10 +43,11 @@ void	 priv_enter(const struct process_row *, const struct priv_names *,
 	    uid_t uid, gid_t gid, const char *user);
 bool	 priv_is_root(void);
 /*
- * For commands (postsuper, postqueue): root becomes mail_owner for good and
- * unfiltered; anybody else stays who he is. Dies where it can't.
+ * For commands (postsuper, postqueue): root becomes mail_owner, also of
+ * setgid_group, for good and unfiltered; anybody else stays who he is. Dies
+ * where it can't.
  */
-void	 priv_become_owner(const char *user);
+void	 priv_become_owner(const char *user, const char *group);
 /* Started set-uid or set-gid: the environment and -c are a stranger's. */
 bool	 priv_is_borrowed(void);
 void	 priv_give_back(void);	/* from now on the caller's own rights */
