@@ -4,17 +4,14 @@
  * Options, output and words are Postfix's. Runs as whoever calls it.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "sys/sys.h"
 #include "table/table.h"
 #include "tools/postconf.h"
 
-#define MEM_MAX		(1u << 30)
-#define MESSAGE_MAX	8192
+#define MEM_MAX (1u << 30)
 
 /* Options by their bit, for messages. */
 static const char *const option_names[] = {
@@ -53,41 +50,6 @@ static const struct { unsigned option, with; } goes_with[] = {
 	    SHOW_DEFAULTS },
 	{ PARAM_CLASS, MAIN_PARAM | SHOW_DEFAULTS | SHOW_SET },
 };
-
-static void PRINTF(2, 0)
-say(const char *level, const char *fmt, va_list ap)
-{
-	char text[MESSAGE_MAX];
-	struct buf out;
-
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	buf_init(&out, 4 * MESSAGE_MAX);
-	log_escape(str_of(text), &out);
-	fflush(stdout);
-	fprintf(stderr, "postconf: %s: %s\n", level, buf_cstr(&out));
-	buf_free(&out);
-}
-
-void
-postconf_fatal(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	say("fatal", fmt, ap);
-	va_end(ap);
-	exit(1);
-}
-
-void
-postconf_warn(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	say("warning", fmt, ap);
-	va_end(ap);
-}
 
 static const char *
 list_options(struct arena *mem, unsigned mask)
@@ -337,12 +299,8 @@ run(struct postconf *pc, char **args, const struct words *overrides)
 static void
 finish(struct postconf *pc)
 {
-	for (size_t i = 0; i < pc->nentries; i++) {
-		mem_free(pc->entries[i].w.v);
-		mem_free(pc->entries[i].fixed.v);
-		mem_free(pc->entries[i].params.v);
-		mem_free(pc->entries[i].valid.v);
-	}
+	for (size_t i = 0; i < pc->nentries; i++)
+		entry_free(&pc->entries[i]);
 	mem_free(pc->entries);
 	mem_free(pc->set.v);
 	mem_free(pc->classes_used.v);

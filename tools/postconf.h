@@ -61,7 +61,7 @@ struct postconf {
 	struct words	 classes_used;	/* of smtpd_restriction_classes */
 };
 
-/* main_postconf.c */
+/* postconf_say.c */
 _Noreturn void	 postconf_fatal(const char *fmt, ...) PRINTF(1, 2);
 void		 postconf_warn(const char *fmt, ...) PRINTF(1, 2);
 
@@ -106,6 +106,7 @@ void		 show_manual(struct postconf *);
 void		 master_read(struct postconf *, bool must);
 /* NULL, or Postfix's words; bad fields are fatal. */
 const char	*entry_parse(struct postconf *, struct str, struct entry *);
+void		 entry_free(struct entry *);
 void		 entry_normalize(struct postconf *, struct words *);
 void		 entry_check(const struct words *, struct str raw);
 int		 field_number(struct str name);	/* -1: *; unknown is fatal */

@@ -117,6 +117,16 @@ entry_check(const struct words *w, struct str raw)
 		bad_field(6, w, raw);
 }
 
+void
+entry_free(struct entry *e)
+{
+	mem_free(e->w.v);
+	mem_free(e->fixed.v);
+	mem_free(e->params.v);
+	mem_free(e->valid.v);
+	*e = (struct entry){ .w = { NULL, 0 } };
+}
+
 static struct str
 base_name(struct str path)
 {

@@ -256,6 +256,7 @@ edit_entry(struct editor *ed, struct str line)
 		put_line(ed, "", line);
 	else if ((ed->pc->mode & COMMENT_OUT) != 0)
 		put_line(ed, "#", line);
+	entry_free(&mine);
 	return any;
 }
 
@@ -302,5 +303,9 @@ edit_master(struct postconf *pc, char **args)
 		postconf_fatal("%s: file is too large", ed.f.path);
 	edited_save(&ed.f, buf_view(&ed.out));
 	buf_free(&ed.out);
+	for (size_t i = 0; i < ed.n; i++) {
+		mem_free(ed.r[i].pattern.v);
+		entry_free(&ed.r[i].fresh);
+	}
 	mem_free(ed.r);
 }
