@@ -149,9 +149,13 @@ message_offer(struct qmgr *q, const struct msg_offer *o)
 	struct slot *s;
 	int fd = o->queue_file;
 
-	if (!queue_id_valid(o->queue_id) || slot_get(q, o->queue_id) != NULL)
+	if (!queue_id_valid(o->queue_id))
+		goto out;
+	s = slot_get(q, o->queue_id);
+	if (s == NULL)
+		s = slot_new(q, o->queue_id);
+	else if (s->state != SLOT_WAITS || s->dir != Q_INCOMING)
 		goto out;		/* a scan was faster */
-	s = slot_new(q, o->queue_id);
 	slot_wait(q, s, Q_INCOMING, clock_steady_ms());
 	if (fd < 0 || o->envelope.n == 0 || !qmgr_has_room(q) ||
 	    heap_first(&q->incoming) != s)
