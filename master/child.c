@@ -492,17 +492,6 @@ on_change(struct master *m, struct child *c, int status)
 		on_death(c, status);
 }
 
-static void
-on_guard(struct master *m, int status)
-{
-	if (WIFSTOPPED(status))
-		(void)kill(m->guard_pid, SIGCONT);
-	else if (!WIFCONTINUED(status)) {
-		m->guard_pid = 0;
-		fd_close(&m->guard_fd);
-	}
-}
-
 void
 children_reap(struct master *m)
 {
@@ -515,12 +504,7 @@ children_reap(struct master *m)
 		c = by_pid(m, pid);
 		if (c != NULL)
 			on_change(m, c, status);
-		else if (pid == m->guard_pid)
-			on_guard(m, status);
 	}
-	if (m->guard_pid == 0 && !m->foreground && m->life == LIFE_RUN &&
-	    m->ready_fd < 0)
-		(void)root_guard(m);
 	if (m->life == LIFE_RUN) {
 		life_retire(m);
 		children_settle(m);
@@ -558,6 +542,7 @@ children_tick(struct master *m)
 	list_each(l, &m->children)
 		watch_over(container_of(l, struct child, link), now);
 	timer_set(m->tick, m->plan->is.daemon_watchdog_time * 1000 / 3);
+	guard_keep(m);
 	agents_tick(m);
 }
 

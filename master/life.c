@@ -136,9 +136,7 @@ announce(struct master *m)
 	for (int fd = 0; null >= 0 && fd < 3; fd++)
 		(void)dup2(null, fd);
 	fd_close(&null);
-	if (m->guard_pid == 0 && root_guard(m) != 0)
-		log_warn("no guard was started: if master is killed, nobody "
-		    "starts it again");
+	guard_keep(m);
 }
 
 void

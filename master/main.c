@@ -230,6 +230,7 @@ run(struct master *m, const struct options *o)
 	if (!taken)
 		tell_unprivileged();
 	status_listen(m);
+	guard_watch(m);
 	timer_set(m->tick, m->plan->is.daemon_watchdog_time * 1000 / 3);
 	children_settle(m);
 	children_reap(m);

@@ -110,6 +110,7 @@ struct master {
 	bool		 failed;	/* a first start that came to nothing */
 	int		 spool_fd, lock_fd, log_fd;
 	/* the guard: starts a new master when this one is killed */
+	struct watch	*guard;
 	pid_t		 guard_pid;
 	int		 guard_fd;
 	int64_t		 self_stamp;	/* of the binary, to see a new one */
@@ -159,6 +160,10 @@ void		 life_retire(struct master *);
 void		 life_stop_step(struct master *);
 _Noreturn void	 life_exit(struct master *, int status);
 
+/* guard.c */
+void		 guard_watch(struct master *);
+void		 guard_keep(struct master *);
+
 /* status.c */
 void		 status_listen(struct master *);
 void		 status_print(struct master *, struct buf *);
@@ -174,7 +179,8 @@ pid_t		 root_spawn(const struct spawn *);
 /* Runs another program in this process, with these descriptors kept. */
 void		 root_exec(const char *path, char **argv, const int *keep,
 		    size_t nkeep);
-int		 root_guard(struct master *);
+int		 root_guard(struct master *); /* 0 or errno */
+void		 root_guard_wake(pid_t guard);
 int		 root_listen_inet(const struct sockaddr *, socklen_t);
 int		 root_listen_unix(int spool, const char *name, mode_t mode);
 bool		 root_spool(struct master *, struct plan *, bool check_only,

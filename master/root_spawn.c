@@ -158,12 +158,11 @@ watch_master(pid_t master)
  * end of file: it was killed, and its children die with it.
  */
 static _Noreturn void
-guard_run(struct master *m, int fd)
+guard_run(struct master *m, pid_t master, int fd)
 {
 	unsigned wait_ms = 100;
-	char byte;
-	ssize_t n;
-	int null = open("/dev/null", O_RDWR);
+	char text[16];
+	int null = open("/dev/null", O_RDWR), n;
 
 	reset_signals();
 	(void)setsid();
@@ -171,9 +170,11 @@ guard_run(struct master *m, int fd)
 	    !place(null, 0) || !place(null, 1) || !place(null, 2))
 		_exit(1);
 	fd_close_from(4);
-	watch_master(getppid());
-	n = read(3, &byte, 1);
-	if (n > 0)
+	n = snprintf(text, sizeof(text), "%d", (int)getpid());
+	if (write(3, text, (size_t)n) != n)
+		_exit(1);
+	watch_master(master);
+	if (read(3, text, 1) > 0)
 		_exit(0);
 	while (!start_anew(m)) {
 		(void)usleep(wait_ms * 1000);
@@ -182,27 +183,38 @@ guard_run(struct master *m, int fd)
 	_exit(0);
 }
 
+/* No child of ours: who kills all children does not kill the guard. */
 int
 root_guard(struct master *m)
 {
-	int pipe_fd[2];
 	sigset_t all, before;
-	pid_t pid;
+	pid_t master = getpid(), pid;
+	int fd[2];
 
-	if (pipe2(pipe_fd, O_CLOEXEC) != 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) != 0)
 		return (errno);
 	sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
-	if (pid == 0)
-		guard_run(m, pipe_fd[0]);
+	if (pid == 0) {
+		if (fork() == 0)
+			guard_run(m, master, fd[1]);
+		_exit(0);
+	}
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
-	close(pipe_fd[0]);
+	close(fd[1]);
 	if (pid < 0) {
-		close(pipe_fd[1]);
+		close(fd[0]);
 		return (EAGAIN);
 	}
-	m->guard_pid = pid;
-	m->guard_fd = pipe_fd[1];
+	m->guard_fd = fd[0];
+	(void)fd_nonblock(fd[0]);
 	return (0);
+}
+
+void
+root_guard_wake(pid_t guard)
+{
+	if (guard > 1 && is_stopped(guard))
+		(void)kill(guard, SIGCONT);
 }
