@@ -170,6 +170,26 @@ rewrite(struct postconf *pc, struct changes *c, struct edited *f,
 	}
 }
 
+/* main.cf.d/NAME.cf is read behind main.cf, and wins. */
+static void
+warn_drop_ins(struct postconf *pc, const struct changes *c,
+    const char *main_cf)
+{
+	struct problems ps = { NULL, 0 };
+	struct conf *conf = conf_load(pc->dir, &ps);
+
+	for (size_t i = 0; i < c->n; i++) {
+		int line;
+		const char *file = conf_where(conf, c->v[i].name, &line);
+
+		if (file != NULL && strcmp(file, main_cf) != 0)
+			postconf_warn("%s, line %d sets " STRF " too, and "
+			    "wins", file, line, STRV(c->v[i].name));
+	}
+	problems_free(&ps);
+	conf_free(&conf);
+}
+
 void
 edit_main(struct postconf *pc, char **args)
 {
@@ -191,6 +211,7 @@ edit_main(struct postconf *pc, char **args)
 	if (out.full)
 		postconf_fatal("%s: file is too large", f.path);
 	edited_save(&f, buf_view(&out));
+	warn_drop_ins(pc, &c, f.path);
 	buf_free(&out);
 	mem_free(c.v);
 }
