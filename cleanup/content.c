@@ -206,7 +206,9 @@ start_line(struct mail *m, struct str line, bool whole)
 		m->line_state = whole ? LINE_NEW : LINE_FIELD;
 		return true;
 	}
-	if (whole && take_mbox_line(m, text))
+	/* Not a longer one: what is decided must not hang on the cut. */
+	if (whole && line.n <= (size_t)m->c->line_max &&
+	    take_mbox_line(m, text))
 		return true;
 	m->lines = true;
 	name = mime_field_name(str_first(text, (size_t)m->c->line_max));
