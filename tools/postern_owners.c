@@ -73,8 +73,11 @@ own_user(struct postern *p, struct owners *o)
 void
 owners_find(struct postern *p, struct owners *o)
 {
-	static char queue[] = "postern", net[] = "postern-net",
-	    auth[] = "postern-auth", group[] = "postdrop", mail[] = "vmail";
+	char *queue = arena_printf(p->tool.arena, "postern");
+	char *net = arena_printf(p->tool.arena, "postern-net");
+	char *auth = arena_printf(p->tool.arena, "postern-auth");
+	char *group = arena_printf(p->tool.arena, "postdrop");
+	char *mail = arena_printf(p->tool.arena, "vmail");
 	const struct passwd *pw;
 
 	if (geteuid() != 0) {
