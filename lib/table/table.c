@@ -197,8 +197,10 @@ table_file_open(struct table *t, struct buf *why)
 		return -1;
 	}
 	if (fd < 0) {
-		buf_printf(why, "open database %s: %s", f->path,
-		    strerror(errno));
+		buf_printf(why, "open database %s: %s%s", f->path,
+		    strerror(errno), errno != EACCES ? "" :
+		    " (let mail_owner read it, or run \"postern reload\" "
+		    "after each change)");
 		return -1;
 	}
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
