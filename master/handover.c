@@ -104,12 +104,15 @@ handover_exec(struct master *m)
 	char *argv[] = { m->argv[0], (char[]){ "-c" },
 		(char *)(uintptr_t)m->dir, (char[]){ "-H" }, number,
 		m->foreground ? (char[]){ "-f" } : NULL, NULL };
+	struct plan *plan;
 	struct buf state;
 	size_t n;
 	int fd, *keep;
 
-	if (m->life != LIFE_RUN)
+	/* The new one would find the same errors, and no way back. */
+	if (m->life != LIFE_RUN || (plan = life_plan(m)) == NULL)
 		return;
+	plan_free(&plan);
 	if (!channels_empty(m) && m->handover_tries++ < TRIES_MAX) {
 		timer_set(m->handover, TRY_MS);
 		return;

@@ -81,25 +81,31 @@ hand_children_over(struct master *m)
 	}
 }
 
-void
-life_reload(struct master *m)
+struct plan *
+life_plan(struct master *m)
 {
 	struct problems problems = { 0 };
-	struct plan *plan, *old;
+	struct plan *plan = plan_load(m, &problems);
 
-	if (m->life != LIFE_RUN)
-		return;
-	plan = plan_load(m, &problems);
 	if (plan == NULL || problems_fatal(&problems) ||
 	    !root_spool(m, plan, false, &problems)) {
 		life_log_problems(&problems);
 		log_error("the new configuration has errors: the one before "
 		    "stays in force");
 		plan_free(&plan);
-		problems_free(&problems);
-		return;
 	}
-	old = m->plan;
+	problems_free(&problems);
+	return (plan);
+}
+
+void
+life_reload(struct master *m)
+{
+	struct problems problems = { 0 };
+	struct plan *plan, *old = m->plan;
+
+	if (m->life != LIFE_RUN || (plan = life_plan(m)) == NULL)
+		return;
 	m->plan = plan;
 	hand_children_over(m);
 	plan_listen(m, &problems);

@@ -153,6 +153,8 @@ void		 want_free(struct want *);
 
 /* life.c: reload, stop */
 void		 life_reload(struct master *);
+/* The configuration as it is now; NULL: the log says what is wrong. */
+struct plan	*life_plan(struct master *);
 void		 life_log_problems(const struct problems *);
 void		 life_stop(struct master *, int signo);
 void		 life_abort(struct master *);
