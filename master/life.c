@@ -24,9 +24,12 @@ life_log_problems(const struct problems *problems)
 	for (size_t i = 0; i < problems->n; i++) {
 		const struct problem *p = &problems->v[i];
 
-		log_at(p->fatal ? LL_ERROR : LL_WARN, STR(""), "%s%s%s",
-		    p->file != NULL ? p->file : "",
-		    p->file != NULL ? ": " : "", p->text);
+		if (p->file != NULL)
+			log_at(p->fatal ? LL_ERROR : LL_WARN, STR(""),
+			    "%s, line %d: %s", p->file, p->line, p->text);
+		else
+			log_at(p->fatal ? LL_ERROR : LL_WARN, STR(""), "%s",
+			    p->text);
 	}
 }
 

@@ -51,11 +51,12 @@ report_problems(const struct problems *problems)
 	for (size_t i = 0; i < problems->n; i++) {
 		const struct problem *p = &problems->v[i];
 
-		log_at(p->fatal ? LL_FATAL : LL_WARN, STR(""), "%s%s%.0d%s%s",
-		    p->file != NULL ? p->file : "",
-		    p->file != NULL && p->line > 0 ? ":" : "",
-		    p->file != NULL ? p->line : 0,
-		    p->file != NULL ? ": " : "", p->text);
+		if (p->file != NULL)
+			log_at(p->fatal ? LL_ERROR : LL_WARN, STR(""),
+			    "%s, line %d: %s", p->file, p->line, p->text);
+		else
+			log_at(p->fatal ? LL_ERROR : LL_WARN, STR(""), "%s",
+			    p->text);
 	}
 }
 
