@@ -91,15 +91,13 @@ quarantine(struct job *j, const char *why)
 {
 	const struct queue *q = &j->p->queue;
 
-	log_warn("maildrop/%s: uid=%u: %s; moved to corrupt/", j->name,
-	    (unsigned)j->source.st.st_uid, why);
-	if (q->dir[Q_CORRUPT] < 0 || renameat(q->dir[Q_MAILDROP], j->name,
-	    q->dir[Q_CORRUPT], j->name) != 0) {
-		log_warn("rename maildrop/%s: %s", j->name, strerror(errno));
-		finish(j, true);
-		return;
-	}
-	finish(j, false);
+	bool moved = q->dir[Q_CORRUPT] >= 0 && renameat(q->dir[Q_MAILDROP],
+	    j->name, q->dir[Q_CORRUPT], j->name) == 0;
+
+	log_warn("maildrop/%s: uid=%u: %s; %s%s", j->name,
+	    (unsigned)j->source.st.st_uid, why, moved ? "moved to corrupt/" :
+	    "could not be moved to corrupt/: ", moved ? "" : strerror(errno));
+	finish(j, !moved);
 }
 
 static struct str
