@@ -33,6 +33,8 @@ struct answer {			/* lookup's, about one address */
 	enum address_class cls;
 	bool	   authorized;
 	struct str address, table;
+	bool	   routed_retry;	/* to retry, not to error */
+	struct str text;		/* what that transport would say */
 };
 
 struct check {

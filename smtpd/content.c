@@ -385,7 +385,11 @@ on_verdict(void *ctx, struct talk *t, enum msg id, const void *msg)
 		    "554 5.5.1 Error: no valid recipients");
 		break;
 	case MAIL_RETRY:
-		snprintf(text, sizeof(text), "%s", no_queue);
+		if (done->dsn.n > 0 && done->reason.n > 0)
+			snprintf(text, sizeof(text), "451 " STRF " Error: "
+			    STRF, STRV(done->dsn), STRV(done->reason));
+		else
+			snprintf(text, sizeof(text), "%s", no_queue);
 		break;
 	}
 	if (tx->ending) {

@@ -174,14 +174,22 @@ get_bool(struct conf *conf, const char *name)
 	return on;
 }
 
+/* Subdomains match where parent_domain_matches_subdomains names the list. */
 static struct match_list *
 networks(struct smtpd *d, struct str list, const char *name)
 {
+	struct conf *conf = service_conf(d->service);
+	struct str parents = conf_get(conf, "parent_domain_matches_subdomains");
 	struct match_list *m;
+	struct str item;
+	unsigned flags = 0;
 	struct buf why;
 
+	while (conf_list_next(&parents, &item))
+		if (str_eq_nocase(item, str_of(name)))
+			flags = MATCH_PARENT;
 	buf_init(&why, 4096);
-	m = match_list_open(list, conf_dir(service_conf(d->service)), 0, &why);
+	m = match_list_open(list, conf_dir(conf), flags, &why);
 	if (why.n > 0)
 		log_warn("%s: %s", name, buf_cstr(&why));
 	buf_free(&why);

@@ -4,6 +4,7 @@
  * One question per address: its answer is kept for the rules that follow.
  */
 #include "address/address.h"
+#include "dsn/dsn.h"
 #include "route/route.h"
 #include "smtpd/access.h"
 
@@ -16,6 +17,8 @@ static enum step unlisted_rcpt(struct check *, const struct rule *);
 static enum step unlisted_sender(struct check *, const struct rule *);
 static enum step refuse_relay(struct check *, int64_t code);
 static enum step refuse_unlisted(struct check *, const struct answer *,
+		    bool sender);
+static enum step refuse_routed(struct check *, const struct answer *,
 		    bool sender);
 static void	 ask_ready(void *ctx, struct channel *);
 static void	 ask(struct check *, struct channel *);
@@ -120,6 +123,8 @@ refuse_unlisted(struct check *c, const struct answer *a, bool sender)
 	case NONE:
 		break;
 	}
+	if (a->text.n > 0)
+		return refuse_routed(c, a, sender);
 	switch (a->cls) {
 	case CLASS_ALIAS:
 		code = conf->unknown_virtual_alias_reject_code;
@@ -140,6 +145,26 @@ refuse_unlisted(struct check *c, const struct answer *a, bool sender)
 	    "address rejected: User unknown%s" STRF, STRV(a->address),
 	    sender ? "Sender" : "Recipient", table.n > 0 ? " in " : "",
 	    STRV(table));
+}
+
+/*
+ * Routed to error or retry: the reply is what that transport would say, with
+ * the enhanced code that it may begin with (trivial-rewrite(8)).
+ */
+static enum step
+refuse_routed(struct check *c, const struct answer *a, bool sender)
+{
+	const char *dsn = a->routed_retry ? "4.1.1" : "5.1.1";
+	size_t n = dsn_status_length(a->text);
+	struct str text = a->text;
+
+	if (n > 0) {
+		dsn = arena_cstr(c->arena, str_first(text, n));
+		text = str_trim(str_from(text, n));
+	}
+	return refuse(c, a->routed_retry || dsn[0] == '4' ? 450 : 550, dsn,
+	    "<" STRF ">: %s address rejected: " STRF, STRV(a->address),
+	    sender ? "Sender" : "Recipient", STRV(text));
 }
 
 /* --- the question --- */
@@ -212,6 +237,9 @@ on_answer(void *ctx, struct talk *t, enum msg id, const void *msg)
 					     CLASS_DEFAULT;
 	a->authorized = m->authorized != 0;
 	a->table = arena_str(c->arena, m->table);
+	a->routed_retry = str_eq(m->transport, STR("retry"));
+	if (a->routed_retry || str_eq(m->transport, STR("error")))
+		a->text = arena_str(c->arena, m->nexthop);
 	if (a->found == RETRY)
 		log_warn("lookup of <" STRF ">: " STRF, STRV(a->address),
 		    STRV(m->error));
