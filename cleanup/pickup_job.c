@@ -90,7 +90,6 @@ static void
 quarantine(struct job *j, const char *why)
 {
 	const struct queue *q = &j->p->queue;
-
 	bool moved = q->dir[Q_CORRUPT] >= 0 && renameat(q->dir[Q_MAILDROP],
 	    j->name, q->dir[Q_CORRUPT], j->name) == 0;
 
