@@ -461,7 +461,7 @@ take_answer(struct job *j, const struct msg_mail_done *m,
 		finish(j, true);
 		return;
 	case MAIL_NO_RCPT:
-		if (j->source.requeued) {	/* all were done: Postfix, too */
+		if (j->source.requeued) {	/* all were done */
 			remove_file(j);
 			return;
 		}

@@ -149,11 +149,12 @@ static const struct {
 	const char *log;		/* after the id */
 	const char *total;
 } actions[ACTION__MAX] = {
-	[DELETE]  = { delete_file,  "removed",		  "Deleted" },
-	[EXPIRE]  = { expire_file,  "expired",		  "Force-expired" },
-	[HOLD]	  = { hold_file,    "placed on hold",	  "Placed on hold" },
-	[RELEASE] = { release_file, "released from hold", "Released from hold" },
-	[REQUEUE] = { requeue_file, "requeued",		  "Requeued" },
+	[DELETE] = { delete_file, "removed", "Deleted" },
+	[EXPIRE] = { expire_file, "expired", "Force-expired" },
+	[HOLD] = { hold_file, "placed on hold", "Placed on hold" },
+	[RELEASE] = { release_file, "released from hold",
+	    "Released from hold" },
+	[REQUEUE] = { requeue_file, "requeued", "Requeued" },
 };
 
 /* True: it was there, and it is done. */

@@ -88,7 +88,8 @@ set_mode(struct sendmail *s, const char *v)
 	switch (*v) {
 	case 'd': case 'l':
 		if (s->mode == MODE_FLUSH)
-			tool_warn(&s->tool, "ignoring -q option in daemon mode");
+			tool_warn(&s->tool,
+			    "ignoring -q option in daemon mode");
 		s->mode = MODE_DAEMON;
 		break;
 	case 'h': case 'H':

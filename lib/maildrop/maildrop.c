@@ -230,7 +230,8 @@ maildrop_read(struct maildrop_reader *r, struct str *in,
 
 	*f = (struct maildrop_frame){ .text = STR(""), .name = STR("") };
 	if (r->stage == STAGE_END)
-		return in->n == 0 ? MAILDROP_END : bad(r, "bytes after the end");
+		return in->n == 0 ? MAILDROP_END :
+		    bad(r, "bytes after the end");
 	if (r->stage == STAGE_MAGIC) {
 		if (in->n < sizeof(magic))
 			return MAILDROP_MORE;

@@ -20,8 +20,9 @@ void		 showq_put_end(struct buf *);
  * meanwhile may be seen twice or not at all.
  */
 struct showq_walk;
-/* sender_text: what <> is shown as (empty_address_recipient). */
-struct showq_walk *showq_walk_new(const struct queue *, const char *null_sender);
+/* null_sender: what <> is shown as (empty_address_recipient). */
+struct showq_walk *showq_walk_new(const struct queue *,
+		    const char *null_sender);
 void		 showq_walk_free(struct showq_walk **);
 /* Appends the next message. False: that was all. */
 bool		 showq_walk_next(struct showq_walk *, struct buf *out);
