@@ -31,7 +31,7 @@ struct pickup {
 	struct list	   jobs;
 	size_t		   njobs;
 	struct map	  *busy;	/* name: its job */
-	struct timer	  *wakeup;	/* each postern_pickup_interval */
+	struct map	  *later;	/* names that wait for a wakeup */
 	DIR		  *scan;	/* under way, or NULL */
 	bool		   again;	/* scan once more when done */
 	struct timer	  *wakeup;	/* once a minute */
