@@ -9,7 +9,7 @@
 
 #define ANSWER_MEMORY	(4 << 20)	/* bytes for one question */
 
-static void	open_tables(void *ctx, struct service *);
+static void	open_tables(void *ctx, struct service *, struct problems *);
 static void	on_talk(void *ctx, struct talk *, enum msg);
 static void	on_message(void *ctx, struct talk *, enum msg, const void *);
 static void	on_gone(void *ctx, struct talk *, const char *why);
@@ -25,23 +25,25 @@ main(int argc, char **argv)
 	const struct service_def def = {
 		.role = ROLE_LOOKUP,
 		.ctx = &lookup,
-		.open = open_tables,
+		.check = open_tables,
 		.on_talk = on_talk,
 	};
 
 	return service_main(&def, argc, argv);
 }
 
+/* A table that can't be opened stops a check; else it answers RETRY. */
 static void
-open_tables(void *ctx, struct service *service)
+open_tables(void *ctx, struct service *service, struct problems *problems)
 {
-	struct lookup *l = ctx;
-	struct problems problems = { 0 };
+	struct problems found = { 0 };
 
-	sites_open(l, service_conf(service), &problems);
-	for (size_t i = 0; i < problems.n; i++)
-		log_warn("%s", problems.v[i].text);
-	problems_free(&problems);
+	sites_open(ctx, service_conf(service), &found);
+	for (size_t i = 0; i < found.n; i++)
+		problem_add(problems, service_checks(service) &&
+		    found.v[i].fatal, found.v[i].file, found.v[i].line, "%s",
+		    found.v[i].text);
+	problems_free(&found);
 }
 
 static void

@@ -27,8 +27,9 @@ static void	open_site(struct lookup *, struct site *, struct problems *);
 static void	allow_named(struct lookup *, struct site *,
 		    const char *parameter, struct problems *);
 static void	allow_all(struct lookup *, struct site *, struct str list,
-		    unsigned depth);
-static void	allow(struct lookup *, struct site *, struct str spec);
+		    unsigned depth, struct buf *why);
+static void	allow(struct lookup *, struct site *, struct str spec,
+		    struct buf *why);
 static bool	is_table(struct str spec);
 
 void
@@ -128,42 +129,46 @@ allow_named(struct lookup *l, struct site *s, const char *parameter,
     struct problems *problems)
 {
 	struct str value = conf_get(s->conf, parameter);
-	const char *raw = conf_raw(s->conf, str_of(parameter));
+	const char *raw = conf_raw(s->conf, str_of(parameter)), *file;
+	struct buf why;
+	int line = 0;
 
 	/* A restriction class is known only where main.cf gives it. */
 	if (value.n == 0 && raw != NULL)
 		value = conf_expand(s->conf, str_of(raw), problems);
-	allow_all(l, s, value, 0);
+	buf_init(&why, 2000);
+	allow_all(l, s, value, 0, &why);
+	file = conf_where(s->conf, str_of(parameter), &line);
+	if (why.n > 0)
+		problem_add(problems, true, file, line, "%s: %s", parameter,
+		    buf_cstr(&why));
+	buf_free(&why);
 }
 
 static void
-allow_all(struct lookup *l, struct site *s, struct str list, unsigned depth)
+allow_all(struct lookup *l, struct site *s, struct str list, unsigned depth,
+    struct buf *why)
 {
 	struct str item;
 
 	while (conf_list_next(&list, &item)) {
 		if (item.n > 2 && item.p[0] == '{' && depth < NESTED_MAX)
 			allow_all(l, s, (struct str){ item.p + 1, item.n - 2 },
-			    depth + 1);
+			    depth + 1, why);
 		while (item.n > 0 && item.p[0] == '!')
 			item = str_from(item, 1);
 		if (is_table(item))
-			allow(l, s, item);
+			allow(l, s, item, why);
 	}
 }
 
 static void
-allow(struct lookup *l, struct site *s, struct str spec)
+allow(struct lookup *l, struct site *s, struct str spec, struct buf *why)
 {
 	struct tables *ts = map_get(l->opened, spec);
-	struct buf why;
 
 	if (ts == NULL) {
-		buf_init(&why, 2000);
-		ts = tables_open(spec, conf_dir(s->conf), TABLE_FOLD, &why);
-		if (why.n > 0)
-			log_warn("%s", buf_cstr(&why));
-		buf_free(&why);
+		ts = tables_open(spec, conf_dir(s->conf), TABLE_FOLD, why);
 		map_set(l->opened, spec, ts);
 	}
 	map_set(s->tables, spec, ts);

@@ -18,21 +18,6 @@
 
 #define STOP_LOOK_MS	50
 
-void
-life_log_problems(const struct problems *problems)
-{
-	for (size_t i = 0; i < problems->n; i++) {
-		const struct problem *p = &problems->v[i];
-
-		if (p->file != NULL)
-			log_at(p->fatal ? LL_ERROR : LL_WARN, STR(""),
-			    "%s, line %d: %s", p->file, p->line, p->text);
-		else
-			log_at(p->fatal ? LL_ERROR : LL_WARN, STR(""), "%s",
-			    p->text);
-	}
-}
-
 /* The new plan's log, for master and all children. */
 static void
 reopen_log(struct master *m, struct problems *problems)
@@ -92,7 +77,7 @@ life_plan(struct master *m)
 
 	if (plan == NULL || problems_fatal(&problems) ||
 	    !root_spool(m, plan, false, &problems)) {
-		life_log_problems(&problems);
+		problems_log(&problems);
 		log_error("the new configuration has errors: the one before "
 		    "stays in force");
 		plan_free(&plan);
@@ -113,7 +98,7 @@ life_reload(struct master *m)
 	hand_children_over(m);
 	plan_listen(m, &problems);
 	reopen_log(m, &problems);
-	life_log_problems(&problems);
+	problems_log(&problems);
 	problems_free(&problems);
 	plan_free(&old);
 	log_info("reload -- version " STRF ", configuration %s",

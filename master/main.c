@@ -97,10 +97,13 @@ give_up(struct problems *problems, bool all)
 static int
 check(struct master *m, struct problems *problems)
 {
+	bool fatal;
+
 	if (root_spool(m, m->plan, true, problems) &&
 	    !root_is_locked(m->spool_fd))
 		listen_check(m, problems);
-	return (give_up(problems, true) ? 1 : 0);
+	fatal = give_up(problems, true);
+	return (fatal || !preview_daemons(m) ? 1 : 0);
 }
 
 static void
@@ -225,7 +228,7 @@ run(struct master *m, const struct options *o)
 	plan_listen(m, &problems);
 	if (give_up(&problems, false) && !taken)
 		return (1);
-	life_log_problems(&problems);
+	problems_log(&problems);
 	problems_free(&problems);
 	if (!taken)
 		tell_unprivileged();

@@ -119,6 +119,8 @@ struct master {
 
 /* services.c */
 struct plan	*plan_load(struct master *, struct problems *);
+/* preview.c, for master -t: does each daemon take its configuration? */
+bool		 preview_daemons(struct master *);
 void		 plan_free(struct plan **);
 struct service	*plan_find(struct plan *, enum role, struct str name);
 bool		 service_same(const struct service *, const struct service *);
@@ -155,7 +157,6 @@ void		 want_free(struct want *);
 void		 life_reload(struct master *);
 /* The configuration as it is now; NULL: the log says what is wrong. */
 struct plan	*life_plan(struct master *);
-void		 life_log_problems(const struct problems *);
 void		 life_stop(struct master *, int signo);
 void		 life_abort(struct master *);
 void		 life_retire(struct master *);

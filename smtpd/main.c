@@ -13,16 +13,16 @@ static const struct param params[] = {
 #undef PARAM
 };
 
-static void on_open(void *ctx, struct service *);
+static void on_check(void *ctx, struct service *, struct problems *);
 static void on_start(void *ctx, struct service *);
 static void on_listen(void *ctx, struct str name, int fd);
 static void on_accept(void *ctx, int fd, const struct sockaddr_storage *);
 static void on_drained(void *ctx, struct channel *);
 static void on_drain(void *ctx);
-static bool get_bool(struct conf *, const char *name);
+static bool get_bool(struct conf *, const char *name, struct problems *);
 static struct str rewrite_tables(struct smtpd *, struct problems *);
 static struct match_list *networks(struct smtpd *, struct str list,
-		const char *name);
+		const char *name, struct problems *);
 
 struct port { struct list link; struct listener *listener; };
 
@@ -32,7 +32,7 @@ main(int argc, char **argv)
 	struct smtpd d = { 0 };
 	const struct service_def def = {
 		.role = ROLE_SMTPD, .params = params, .nparams = nitems(params),
-		.conf = &d.conf, .ctx = &d, .open = on_open,
+		.conf = &d.conf, .ctx = &d, .check = on_check,
 		.start = on_start, .on_listen = on_listen,
 		.on_drained = on_drained, .on_drain = on_drain,
 	};
@@ -40,13 +40,12 @@ main(int argc, char **argv)
 	return service_main(&def, argc, argv);
 }
 
-/* All that main.cf says is read here, while files can be read. */
+/* All that main.cf says is read here, while files can be read; also by -t. */
 static void
-on_open(void *ctx, struct service *service)
+on_check(void *ctx, struct service *service, struct problems *p)
 {
 	struct smtpd *d = ctx;
 	struct conf *conf = service_conf(service);
-	struct problems p = { 0 };
 
 	d->service = service;
 	d->arena = arena_new(64 << 20);
@@ -58,27 +57,22 @@ on_open(void *ctx, struct service *service)
 	    &d->message_size_limit) ||
 	    !conf_parse_size(conf_get(conf, "line_length_limit"),
 	    &d->line_max))
-		die("message_size_limit or line_length_limit: no number");
+		problem_add(p, true, NULL, 0, "message_size_limit and "
+		    "line_length_limit: give whole numbers");
 	if (d->line_max > STREAM_INPUT_MAX / 2)
 		d->line_max = STREAM_INPUT_MAX / 2;
-	d->smtputf8 = get_bool(conf, "smtputf8_enable");
-	d->soft_bounce = get_bool(conf, "soft_bounce");
+	d->smtputf8 = get_bool(conf, "smtputf8_enable", p);
+	d->soft_bounce = get_bool(conf, "soft_bounce", p);
 	d->mynetworks = networks(d, conf_get(conf, "mynetworks"),
-	    "mynetworks");
+	    "mynetworks", p);
 	d->interfaces = networks(d, conf_get(conf, "inet_interfaces"),
-	    "inet_interfaces");
+	    "inet_interfaces", p);
 	d->limit_exceptions = networks(d,
 	    d->conf.smtpd_client_event_limit_exceptions,
-	    "smtpd_client_event_limit_exceptions");
-	d->rewrite_clients = networks(d, rewrite_tables(d, &p),
-	    "local_header_rewrite_clients");
-	access_open(d, &p);
-	for (size_t i = 0; i < p.n; i++)
-		log_at(p.v[i].fatal ? LL_FATAL : LL_WARN, STR(""), "%s",
-		    p.v[i].text);
-	if (problems_fatal(&p))
-		die("restrictions: %s", p.v[0].text);
-	problems_free(&p);
+	    "smtpd_client_event_limit_exceptions", p);
+	d->rewrite_clients = networks(d, rewrite_tables(d, p),
+	    "local_header_rewrite_clients", p);
+	access_open(d, p);
 }
 
 /* The tables among local_header_rewrite_clients; other words are checked. */
@@ -165,33 +159,43 @@ on_drain(void *ctx)
 }
 
 static bool
-get_bool(struct conf *conf, const char *name)
+get_bool(struct conf *conf, const char *name, struct problems *p)
 {
 	bool on = false;
+	int line = 0;
+	const char *file = conf_where(conf, str_of(name), &line);
 
 	if (!conf_parse_bool(conf_get(conf, name), &on))
-		die("%s: neither yes nor no", name);
+		problem_add(p, true, file, line, "%s: say yes or no", name);
 	return on;
 }
 
-/* Subdomains match where parent_domain_matches_subdomains names the list. */
+/*
+ * Subdomains match where parent_domain_matches_subdomains names the list.
+ * What is wrong stops a check; a start goes on, and matches say RETRY.
+ */
 static struct match_list *
-networks(struct smtpd *d, struct str list, const char *name)
+networks(struct smtpd *d, struct str list, const char *name,
+    struct problems *p)
 {
 	struct conf *conf = service_conf(d->service);
 	struct str parents = conf_get(conf, "parent_domain_matches_subdomains");
 	struct match_list *m;
 	struct str item;
 	unsigned flags = 0;
+	const char *file;
 	struct buf why;
+	int line = 0;
 
 	while (conf_list_next(&parents, &item))
 		if (str_eq_nocase(item, str_of(name)))
 			flags = MATCH_PARENT;
 	buf_init(&why, 4096);
 	m = match_list_open(list, conf_dir(conf), flags, &why);
+	file = conf_where(conf, str_of(name), &line);
 	if (why.n > 0)
-		log_warn("%s: %s", name, buf_cstr(&why));
+		problem_add(p, service_checks(d->service), file, line,
+		    "%s: %s", name, buf_cstr(&why));
 	buf_free(&why);
 	return m;
 }

@@ -1,9 +1,11 @@
 /*
  * postern check - parses everything, opens every table, and says of each
- * problem where it is and what to do. What concerns daemons, sockets and the
- * spool is master's to say (master -t).
+ * problem where it is and what to do. What concerns sockets and the spool is
+ * master's to say (master -t), and it asks each daemon (-t). Several find the
+ * same: each line is printed once.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -12,6 +14,8 @@
 #include "route/route.h"
 #include "table/table.h"
 #include "tools/postern.h"
+
+#define SAID_MAX	(1 << 20)	/* bytes of master's stderr */
 
 /* Parameters whose values are tables that some daemon opens. */
 static const struct checked {
@@ -92,26 +96,86 @@ check_owner(struct conf *conf, struct problems *problems)
 				    "other's", names[i], names[j]);
 }
 
-/* master -t prints what it finds; its exit status is what we want. */
+/* Prints the lines of a text that were not printed before. */
+static void
+print_new(struct map *printed, struct str text)
+{
+	struct str line;
+
+	while (str_token(&text, "\n", &line)) {
+		if (map_get(printed, line) != NULL)
+			continue;
+		fprintf(stderr, STRF "\n", STRV(line));
+		map_set(printed, line, printed);
+	}
+}
+
+static void
+print_problems(struct postern *p, struct map *printed,
+    const struct problems *problems)
+{
+	size_t room = 1;
+	char *text;
+	FILE *f;
+
+	for (size_t i = 0; i < problems->n; i++)
+		room += strlen(problems->v[i].file) +
+		    strlen(problems->v[i].text) + 64;
+	text = arena_alloc(p->tool.arena, room);
+	f = fmemopen(text, room, "w");
+	if (f == NULL)
+		tool_fail(&p->tool, EX_OSERR, "fmemopen: %s",
+		    strerror(errno));
+	problems_print(problems, f);
+	fclose(f);
+	print_new(printed, str_of(text));
+}
+
+/* All that comes until the last writer closes. */
+static struct str
+read_all(struct postern *p, int fd)
+{
+	struct buf b;
+	struct str text;
+	char *room;
+	ssize_t n;
+
+	buf_init(&b, SAID_MAX);
+	while ((room = buf_space(&b, 4096)) != NULL &&
+	    ((n = read(fd, room, 4096)) > 0 || (n < 0 && errno == EINTR)))
+		b.n += n > 0 ? (size_t)n : 0;
+	text = arena_str(p->tool.arena, buf_view(&b));
+	buf_free(&b);
+	return (text);
+}
+
+/* master -t says what it and its daemons find; the exit status is all else. */
 static bool
-master_agrees(struct postern *p)
+master_agrees(struct postern *p, struct map *printed)
 {
 	char *path = arena_cstr(p->tool.arena,
 	    str_of(postern_daemon(p, "master")));
 	char *dir = arena_cstr(p->tool.arena, str_of(p->dir));
 	char *argv[] = { path, (char[]){ "-c" }, dir, (char[]){ "-t" }, NULL };
-	int status = 1;
+	int status = 1, fd[2];
 	pid_t pid;
 
 	fflush(stdout);
+	if (pipe2(fd, O_CLOEXEC) != 0)
+		tool_fail(&p->tool, EX_OSERR, "pipe: %s", strerror(errno));
 	pid = fork();
 	if (pid == 0) {
+		if (dup2(fd[1], STDERR_FILENO) < 0)
+			_exit(1);
 		execv(path, argv);
 		fprintf(stderr, "postern: %s: %s; build the daemons with "
 		    "make, or set daemon_directory\n", path,
 		    strerror(errno));
 		_exit(1);
 	}
+	fd_close(&fd[1]);
+	print_new(printed, read_all(p, fd[0]));
+	fd_close(&fd[0]);
 	return (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
 }
 
@@ -119,6 +183,7 @@ int
 postern_check(struct postern *p)
 {
 	struct problems problems = { 0 };
+	struct map *printed;
 	struct conf *conf;
 	bool fatal;
 
@@ -127,20 +192,19 @@ postern_check(struct postern *p)
 		problems_print(&problems, stderr);
 		return (1);
 	}
-	/* What stands there by now, master -t says again. */
-	problems_free(&problems);
-	problems = (struct problems){ 0 };
+	printed = map_new();
 	conf_check_names(conf, &problems);
 	for (size_t i = 0; i < nitems(tables); i++)
 		check_table(p, conf, &tables[i], &problems);
 	check_router(conf, &problems);
 	check_owner(conf, &problems);
-	problems_print(&problems, stderr);
+	print_problems(p, printed, &problems);
 	fatal = problems_fatal(&problems);
 	problems_free(&problems);
 	conf_free(&conf);
 	postern_conf(p);
-	if (!master_agrees(p))
+	if (!master_agrees(p, printed))
 		fatal = true;
+	map_free(&printed);
 	return (fatal ? 1 : 0);
 }

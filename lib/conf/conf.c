@@ -199,7 +199,14 @@ conf_dir(const struct conf *c)
 void
 conf_override(struct conf *c, struct str name, struct str value)
 {
-	set(c, c->over, (struct setting){ .name = name, .value = value });
+	const struct setting *service = map_get(c->over,
+	    STR("service_name"));
+	struct setting s = { .name = name, .value = value };
+
+	if (service != NULL)
+		s.file = arena_printf(c->mem, "%s/master.cf, service " STRF,
+		    c->dir, STRV(service->value));
+	set(c, c->over, s);
 	/* Anything may have leaned on it. */
 	map_free(&c->known);
 	c->known = map_new();
@@ -224,7 +231,7 @@ conf_raw(const struct conf *c, struct str name)
 const char *
 conf_where(const struct conf *c, struct str name, int *line)
 {
-	const struct setting *s = map_get(c->set, name);
+	const struct setting *s = conf_setting(c, name);
 
 	*line = 0;
 	if (s == NULL)

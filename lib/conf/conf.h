@@ -38,6 +38,7 @@ struct problems { struct problem *v; size_t n; };
 void		 problem_add(struct problems *, bool fatal, const char *file,
 		    int line, const char *fmt, ...) PRINTF(5, 6);
 void		 problems_print(const struct problems *, FILE *);
+void		 problems_log(const struct problems *);
 bool		 problems_fatal(const struct problems *);
 void		 problems_free(struct problems *);
 
@@ -51,7 +52,10 @@ struct conf	*conf_load(const char *dir, struct problems *);
 struct conf	*conf_empty(const char *dir);
 void		 conf_free(struct conf **);
 const char	*conf_dir(const struct conf *);
-/* A -o name=value: stands before main.cf. Also service_name, stress. */
+/*
+ * A -o name=value: stands before main.cf. Also service_name, stress; after
+ * service_name, problems of an override name its line's service.
+ */
 void		 conf_override(struct conf *, struct str name, struct str value);
 /* Raw text as set, or NULL where it is not set (in no file). */
 const char	*conf_raw(const struct conf *, struct str name);

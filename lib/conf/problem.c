@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "conf/conf.h"
+#include "sys/sys.h"
 
 #define TEXT_MAX 1024
 
@@ -38,6 +39,23 @@ problems_print(const struct problems *ps, FILE *f)
 		else if (p->file[0] != '\0')
 			fprintf(f, "%s: ", p->file);
 		fprintf(f, "%s\n", p->text);
+	}
+}
+
+void
+problems_log(const struct problems *ps)
+{
+	for (size_t i = 0; i < ps->n; i++) {
+		const struct problem *p = &ps->v[i];
+		enum log_level level = p->fatal ? LL_ERROR : LL_WARN;
+
+		if (p->file[0] != '\0' && p->line > 0)
+			log_at(level, STR(""), "%s, line %d: %s", p->file,
+			    p->line, p->text);
+		else if (p->file[0] != '\0')
+			log_at(level, STR(""), "%s: %s", p->file, p->text);
+		else
+			log_at(level, STR(""), "%s", p->text);
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
  * A daemon's command line: -c DIR -n NAME -o name=value... -u uid:gid:login,
- * -v. Also the log, opened as main.cf says.
+ * -t, -v. Also the log, opened as main.cf says.
  */
 #include <syslog.h>
 #include <unistd.h>
@@ -38,11 +38,11 @@ service_args_parse(struct service_args *args, int argc, char **argv,
 	int c;
 
 	*args = (struct service_args){ .user = "" };
-	*why = "usage: -c directory -n service [-o name=value] [-u owner]";
+	*why = "usage: -c directory -n service [-o name=value] [-tv] [-u owner]";
 	args->overrides = mem_grow(NULL, (size_t)argc + 1,
 	    sizeof(*args->overrides));
 	opterr = 0;
-	while ((c = getopt(argc, argv, "+c:n:o:u:v")) != -1)
+	while ((c = getopt(argc, argv, "+c:n:o:tu:v")) != -1)
 		switch (c) {
 		case 'c':
 			args->dir = optarg;
@@ -52,6 +52,9 @@ service_args_parse(struct service_args *args, int argc, char **argv,
 			break;
 		case 'o':
 			args->overrides[args->noverrides++] = optarg;
+			break;
+		case 't':
+			args->check = true;
 			break;
 		case 'u':
 			if (!parse_owner(args, optarg)) {

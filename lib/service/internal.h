@@ -19,6 +19,7 @@ struct service_args {
 	gid_t		  gid;
 	const char	 *user;		/* "" without a login name */
 	bool		  has_uid;
+	bool		  check;	/* -t */
 	char		**rest;
 	int		  nrest;
 };

@@ -45,22 +45,7 @@ check_channel(const char *program)
 	exit(1);
 }
 
-static void
-report_problems(const struct problems *problems)
-{
-	for (size_t i = 0; i < problems->n; i++) {
-		const struct problem *p = &problems->v[i];
-
-		if (p->file != NULL)
-			log_at(p->fatal ? LL_ERROR : LL_WARN, STR(""),
-			    "%s, line %d: %s", p->file, p->line, p->text);
-		else
-			log_at(p->fatal ? LL_ERROR : LL_WARN, STR(""), "%s",
-			    p->text);
-	}
-}
-
-/* Reads main.cf and fills the daemon's struct; NULL: it can't be used. */
+/* Reads main.cf and fills the daemon's struct, whatever is wrong with it. */
 static struct conf *
 load_conf(struct service *s, struct problems *problems)
 {
@@ -68,8 +53,6 @@ load_conf(struct service *s, struct problems *problems)
 	struct str o;
 	size_t eq;
 
-	if (conf == NULL)
-		return (NULL);
 	conf_override(conf, STR("service_name"), str_of(s->args.name));
 	for (size_t i = 0; i < s->args.noverrides; i++) {
 		o = str_of(s->args.overrides[i]);
@@ -80,8 +63,6 @@ load_conf(struct service *s, struct problems *problems)
 	if (s->def->nparams > 0)
 		conf_fill(conf, s->def->params, s->def->nparams, s->def->conf,
 		    problems);
-	if (problems_fatal(problems))
-		conf_free(&conf);
 	return (conf);
 }
 
@@ -97,18 +78,25 @@ start_log(struct service *s, const char *program)
 	}
 }
 
+/* Reads, checks; with -t that is all. */
 static void
 first_conf(struct service *s, const char *program)
 {
 	struct problems problems = { 0 };
-
 	s->conf = load_conf(s, &problems);
-	if (s->conf == NULL) {
+	if (!s->args.check)
+		start_log(s, program);
+	if (s->def->check != NULL && (s->args.check ||
+	    !problems_fatal(&problems)))
+		s->def->check(s->def->ctx, s, &problems);
+	if (s->args.check)
 		problems_print(&problems, stderr);
-		exit(1);
+	else
+		problems_log(&problems);
+	if (s->args.check || problems_fatal(&problems)) {
+		log_flush();
+		exit(problems_fatal(&problems) ? 1 : 0);
 	}
-	start_log(s, program);
-	report_problems(&problems);
 	problems_free(&problems);
 }
 
@@ -191,12 +179,14 @@ service_main(const struct service_def *def, int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", row->program, why);
 		return (1);
 	}
-	check_channel(row->program);
-	(void)fd_cloexec(SERVICE_CHANNEL_FD, true);
-	(void)fd_nonblock(SERVICE_CHANNEL_FD);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
+	if (!s->args.check) {
+		check_channel(row->program);
+		(void)fd_cloexec(SERVICE_CHANNEL_FD, true);
+		(void)fd_nonblock(SERVICE_CHANNEL_FD);
+		signal(SIGPIPE, SIG_IGN);
+		signal(SIGHUP, SIG_IGN);
+		signal(SIGINT, SIG_IGN);
+	}
 	list_init(&s->peers);
 	list_init(&s->waits);
 	first_conf(s, row->program);
@@ -228,7 +218,9 @@ reload(struct service *s)
 	if (s->def->on_reload == NULL)
 		return;
 	conf = load_conf(s, &problems);
-	report_problems(&problems);
+	if (problems_fatal(&problems))
+		conf_free(&conf);
+	problems_log(&problems);
 	problems_free(&problems);
 	if (conf == NULL) {
 		log_warn("configuration has errors: the one before stays");
@@ -349,6 +341,12 @@ struct conf *
 service_conf(struct service *s)
 {
 	return (s->conf);
+}
+
+bool
+service_checks(struct service *s)
+{
+	return (s->args.check);
 }
 
 const char *

@@ -7,7 +7,8 @@
  *     program -c DIR -n service_name [-o name=value]... [arguments]
  * with descriptor 3 as its channel and the log file (if any) as 4, which
  * POSTERN_LOG_FD=4 tells. An agent gets -u uid:gid:login besides.
- * SIGTERM is a drain. When master's channel closes the process is over.
+ * -t reads and checks the configuration alone: problems on stderr, exit 1
+ * where one is fatal. SIGTERM is a drain. When master's channel closes the process is over.
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
@@ -23,6 +24,11 @@ struct service_def {
 	size_t		    nparams;
 	void		   *conf;	/* the daemon's struct, filled */
 	void		   *ctx;	/* the daemon's state, for all below */
+	/*
+	 * All that can be wrong with the configuration, before open(). Fatal
+	 * problems end the start; with -t this is the last call.
+	 */
+	void	(*check)(void *ctx, struct service *, struct problems *);
 	/* As root (or whoever started us): open files. 0, or die. */
 	void	(*open)(void *ctx, struct service *);
 	/* As the row says: build the rest. The loop exists. */
@@ -50,6 +56,7 @@ int		 service_main(const struct service_def *, int argc,
 		    char **argv);
 
 struct loop	*service_loop(struct service *);
+bool		 service_checks(struct service *);	/* -t: no more */
 struct conf	*service_conf(struct service *);	/* tables, families */
 const char	*service_name(struct service *);	/* of master.cf */
 /* Arguments behind the options, as master.cf gives them. */

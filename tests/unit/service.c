@@ -204,6 +204,7 @@ test_args(void **state)
 		{ { "agent", "-n", "1", "-u", "4294967295:1:x" }, false },
 		{ { "agent", "-n", "1", "-u", "-1:1:x" }, false },
 		{ { "smtpd", "-n", "smtp", "-z" }, false },
+		{ { "smtpd", "-t", "-n", "smtp" }, true },
 	};
 
 	(void)state;
@@ -229,6 +230,8 @@ test_args(void **state)
 		}
 		if (i == 4)
 			assert_string_equal(a.user, "");
+		if (rows[i].good)
+			assert_int_equal(a.check, i == 10);
 		mem_free(a.overrides);
 		while (n > 0)
 			mem_free(argv[--n]);
