@@ -20,6 +20,8 @@ esmtp_line(struct str *in, size_t max, struct str *line)
 	if (n == in->n || n == max + 2)
 		return in->n > max + 1 ? LINE_LONG : LINE_MORE;
 	if (n == 0 || in->p[n - 1] != '\r') {
+		if (n > max)
+			return LINE_LONG;
 		*line = str_first(*in, n);
 		*in = str_from(*in, n + 1);
 		return LINE_BARE_LF;
