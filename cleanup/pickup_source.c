@@ -6,6 +6,7 @@
  * they are our own user's. Each byte of the first kind is hostile. The file
  * must be regular, have one name, and be complete.
  */
+#include <sys/file.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -74,6 +75,20 @@ check_file(struct source *s)
 	return 0;
 }
 
+/*
+ * While a reload replaces pickup there are two: only one may hand the file
+ * over, and the other must not take it up after that. EAGAIN, ENOENT.
+ */
+static int
+lock_file(struct source *s)
+{
+	if (flock(s->fd, LOCK_EX | LOCK_NB) != 0)
+		return errno == EWOULDBLOCK ? EAGAIN : errno;
+	if (fstat(s->fd, &s->st) != 0)
+		return errno;
+	return s->st.st_nlink > 0 ? 0 : ENOENT;
+}
+
 int
 source_open(struct source *s, const struct pickup *p, const char *name)
 {
@@ -87,6 +102,8 @@ source_open(struct source *s, const struct pickup *p, const char *name)
 	if (s->fd < 0)
 		return errno == ELOOP ? bad_file(s, "a symbolic link") : errno;
 	err = check_file(s);
+	if (err == 0)
+		err = lock_file(s);
 	if (err != 0)
 		fd_close(&s->fd);
 	return err;
