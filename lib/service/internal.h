@@ -54,4 +54,5 @@ struct peer {
 void	 peers_add(struct service *, const struct msg_peer *);
 void	 peers_retire(struct service *, enum role, uint64_t instance);
 size_t	 peers_talks(struct service *);
+size_t	 peers_unsent(struct service *);	/* bytes, all together */
 #endif

@@ -110,6 +110,17 @@ peers_talks(struct service *s)
 	return (n);
 }
 
+size_t
+peers_unsent(struct service *s)
+{
+	size_t n = 0;
+
+	list_each(l, &s->peers)
+		n += channel_unsent(container_of(l, struct peer,
+		    link)->channel);
+	return (n);
+}
+
 struct channel *
 service_peer(struct service *s, enum role role, struct str name)
 {

@@ -135,7 +135,9 @@ look_for_end(void *ctx)
 	struct service *s = ctx;
 	int64_t now = clock_steady_ms();
 
-	if (peers_talks(s) > 0)
+	/* Last words that a slow peer has not taken yet: a result that is
+	 * lost here is a message delivered twice. */
+	if (peers_talks(s) > 0 || peers_unsent(s) > 0)
 		s->busy_ms = now;
 	if (now - s->busy_ms >= QUIET_MS &&
 	    (s->pool == NULL || pool_busy(s->pool) == 0)) {

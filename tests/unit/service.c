@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -60,13 +61,14 @@ on_late(void *ctx)
 	fail_msg("nothing heard for 5 s");
 }
 
+static const struct service_def idle = { .role = ROLE_ERROR };
+
 static const struct channel_ops ops = { .on_solo = on_solo,
 	.on_gone = on_gone };
 
 static void
-start(struct heard *h)
+start(struct heard *h, const struct service_def *def)
 {
-	static const struct service_def def = { .role = ROLE_ERROR };
 	char *argv[] = { (char[]){ "error" }, (char[]){ "-c" }, dir,
 		(char[]){ "-n" }, (char[]){ "retry" }, NULL };
 	int fd[2];
@@ -82,7 +84,7 @@ start(struct heard *h)
 		if (fd[0] != 3)
 			close(fd[0]);
 		optind = 0;
-		_exit(service_main(&def, 5, argv));
+		_exit(service_main(def, 5, argv));
 	}
 	close(fd[1]);
 	h->loop = loop_new();
@@ -119,7 +121,7 @@ test_ping(void **state)
 	struct heard h;
 
 	(void)state;
-	start(&h);
+	start(&h, &idle);
 	channel_send(h.channel, MSG_begin, &(struct msg_begin){ 0 });
 	channel_send(h.channel, MSG_ping, &(struct msg_ping){ .number = 7 });
 	wait_for(&h, MSG_pong);
@@ -134,13 +136,104 @@ test_drain(void **state)
 	struct heard h;
 
 	(void)state;
-	start(&h);
+	start(&h, &idle);
 	channel_send(h.channel, MSG_drain, &(struct msg_drain){ 0 });
 	wait_for(&h, MSG__MAX);
 	assert_true(h.gone);
 	assert_int_equal(end(&h), 0);
-	start(&h);
+	start(&h, &idle);
 	assert_int_equal(kill(h.pid, SIGTERM), 0);
+	wait_for(&h, MSG__MAX);
+	assert_true(h.gone);
+	assert_int_equal(end(&h), 0);
+}
+
+/* Answers each delivery at once, at length. */
+static void
+on_request(void *ctx, struct talk *talk, enum msg id, const void *msg)
+{
+	static char reason[1000];
+	int fd = ((const struct msg_deliver *)msg)->queue_file;
+
+	(void)ctx;
+	assert(id == MSG_deliver);
+	fd_close(&fd);
+	memset(reason, 'x', sizeof(reason));
+	talk_send(talk, MSG_deliver_done, &(struct msg_deliver_done){
+	    .reason = { reason, sizeof(reason) } });
+}
+
+static void
+on_request_gone(void *ctx, struct talk *talk, const char *why)
+{
+	(void)ctx;
+	(void)talk;
+	(void)why;
+}
+
+static const struct talk_ops request_ops = { on_request, on_request_gone };
+
+static void
+on_request_talk(void *ctx, struct talk *talk, enum msg id)
+{
+	(void)id;
+	talk_set(talk, &request_ops, ctx);
+}
+
+static size_t
+count_answers(int fd)
+{
+	char packet[IPC_PACKET_MAX];
+	_Alignas(max_align_t) char room[512];
+	struct frame frame;
+	size_t n = 0;
+	ssize_t got;
+	int none = -1;
+
+	assert_true(ipc_message_max() <= sizeof(room));
+	while ((got = read(fd, packet, sizeof(packet))) > 0) {
+		struct str in = { packet, (size_t)got };
+
+		while (in.n > 0) {
+			assert_true(ipc_decode(ROLE_ERROR, ROLE_QMGR, &in,
+			    &none, &frame, room, sizeof(room)));
+			n += frame.id == MSG_deliver_done;
+		}
+	}
+	return (n);
+}
+
+/* A drain ends when a peer that is slow to read has it all. */
+static void
+test_drain_waits_for_readers(void **state)
+{
+	static const struct service_def def = { .role = ROLE_ERROR,
+		.on_talk = on_request_talk };
+	static const size_t n = 1000;
+	struct msg_deliver deliver = { .rcpt_count = 1, .queue_file = -1 };
+	struct heard h;
+	struct buf b;
+	int fd[2], none = -1;
+
+	(void)state;
+	start(&h, &def);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC,
+	    0, fd), 0);
+	channel_send(h.channel, MSG_peer, &(struct msg_peer){
+	    .role = ROLE_QMGR, .instance = 1, .side = 1, .channel = fd[1] });
+	channel_flush_all();
+	buf_init(&b, IPC_PACKET_MAX);
+	for (uint32_t i = 1; i <= n; i++) {
+		buf_clear(&b);
+		ipc_encode(MSG_deliver, i << 1, &deliver, &b, &none);
+		assert_int_equal(write(fd[0], b.p, b.n), b.n);
+	}
+	buf_free(&b);
+	channel_send(h.channel, MSG_drain, &(struct msg_drain){ 0 });
+	channel_flush_all();
+	usleep(700000);		/* longer than a drain looks for quiet */
+	assert_int_equal(count_answers(fd[0]), n);
+	close(fd[0]);
 	wait_for(&h, MSG__MAX);
 	assert_true(h.gone);
 	assert_int_equal(end(&h), 0);
@@ -153,7 +246,7 @@ test_unknown_peer(void **state)
 	struct heard h;
 
 	(void)state;
-	start(&h);
+	start(&h, &idle);
 	channel_send(h.channel, MSG_peer_drain, &(struct msg_peer_drain){
 	    .role = 999, .instance = 1 });
 	channel_send(h.channel, MSG_ping, &(struct msg_ping){ .number = 8 });
@@ -261,6 +354,7 @@ main(void)
 		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_ping),
 		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_drain_waits_for_readers),
 		cmocka_unit_test(test_unknown_peer),
 	};
 	char path[128];
