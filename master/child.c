@@ -361,7 +361,10 @@ child_spare(struct master *m, enum role role, const char *name)
 void
 child_drain(struct child *c)
 {
-	if (c->draining)
+	struct msg_drain drain = { .stop = c->master->life != LIFE_RUN };
+	bool again = c->draining;
+
+	if (again && !drain.stop)
 		return;
 	c->draining = true;
 	if (c->channel == NULL)
@@ -369,11 +372,11 @@ child_drain(struct child *c)
 	list_each(l, &c->master->children) {
 		struct child *o = container_of(l, struct child, link);
 
-		if (o != c && (ipc_speaks(o->role, c->role) ||
+		if (!again && o != c && (ipc_speaks(o->role, c->role) ||
 		    ipc_speaks(c->role, o->role)))
 			tell_retired(o, c);
 	}
-	channel_send(c->channel, MSG_drain, &(struct msg_drain){ 0 });
+	channel_send(c->channel, MSG_drain, &drain);
 }
 
 /* --- what children say --- */

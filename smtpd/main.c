@@ -19,6 +19,7 @@ static void on_listen(void *ctx, struct str name, int fd);
 static void on_accept(void *ctx, int fd, const struct sockaddr_storage *);
 static void on_drained(void *ctx, struct channel *);
 static void on_drain(void *ctx);
+static void on_stop(void *ctx);
 static bool get_bool(struct conf *, const char *name, struct problems *);
 static struct str rewrite_tables(struct smtpd *, struct problems *);
 static struct match_list *networks(struct smtpd *, struct str list,
@@ -35,6 +36,7 @@ main(int argc, char **argv)
 		.conf = &d.conf, .ctx = &d, .check = on_check,
 		.start = on_start, .on_listen = on_listen,
 		.on_drained = on_drained, .on_drain = on_drain,
+		.on_stop = on_stop,
 	};
 
 	return service_main(&def, argc, argv);
@@ -152,10 +154,18 @@ on_drain(void *ctx)
 		listener_free(&port->listener);
 		list_remove(l);
 	}
-	list_each(l, &d->sessions)
-		session_drain(container_of(l, struct session, link));
 	if (list_empty(&d->sessions))
 		service_exit(d->service);
+}
+
+/* Nobody follows us: those who only wait are told to come again. */
+static void
+on_stop(void *ctx)
+{
+	struct smtpd *d = ctx;
+
+	list_each(l, &d->sessions)
+		session_stop(container_of(l, struct session, link));
 }
 
 static bool

@@ -170,9 +170,9 @@ keep(struct kept *k, struct str text)
 	k->str = (struct str){ k->mem, text.n };
 }
 
-/* Old sessions go on after a reload; idle ones are told to come again. */
+/* Sessions go on after a reload. At a stop, idle ones are told so. */
 void
-session_drain(struct session *s)
+session_stop(struct session *s)
 {
 	if (s->state == COMMAND && s->tx == NULL && !session_has_input(s))
 		reply_close(s, "421 4.3.2 " STRF

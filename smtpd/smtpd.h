@@ -138,7 +138,7 @@ struct session {			/* one client, connect to disconnect */
 struct session	*session_new(struct smtpd *, int fd,
 		    const struct sockaddr_storage *);
 void		 session_close(struct session *, const char *why); /* NULL ok */
-void		 session_drain(struct session *);
+void		 session_stop(struct session *);
 /* The one way to answer: "250 2.1.0 Ok"; counts errors by its first digit. */
 void		 reply(struct session *, const char *fmt, ...) PRINTF(2, 3);
 /* A line of a reply that goes on: "250-PIPELINING". */

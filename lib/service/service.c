@@ -300,8 +300,13 @@ master_solo(void *ctx, struct channel *channel, enum msg id, const void *m)
 		take_log_file(m);
 	else if (id == MSG_reload)
 		reload(s);
-	else if (id == MSG_drain)
+	else if (id == MSG_drain) {
+		const struct msg_drain *d = m;
+
 		drain(s);
+		if (d->stop && s->def->on_stop != NULL)
+			s->def->on_stop(s->def->ctx);
+	}
 	else if (id == MSG_begin) {
 		if (!s->begun && s->def->begin != NULL)
 			s->def->begin(s->def->ctx);

@@ -50,6 +50,8 @@ struct service_def {
 	void	(*on_reload)(void *ctx, struct conf *);
 	/* Finish and call service_exit; NULL: leaves when no talk is open. */
 	void	(*on_drain)(void *ctx);
+	/* After on_drain, when all end: hurry what may last. */
+	void	(*on_stop)(void *ctx);
 };
 
 int		 service_main(const struct service_def *, int argc,
