@@ -47,6 +47,10 @@ struct cleanup {
 	struct map	   *drop_others;	/* lower-case names */
 	struct buf	    scratch;
 	struct buf	    missed;		/* ids that were not offered */
+	struct list	    early;		/* offered before the sync */
+	struct map	   *early_ids;		/* the same, by queue id */
+	struct timer	   *early_timer;	/* for the oldest of them */
+	int64_t		    early_rest_ms;	/* until then none is offered */
 	uint64_t	    free_bytes;		/* at free_ms */
 	int64_t		    free_ms;
 };
@@ -142,4 +146,7 @@ void		 cleanup_end(struct cleanup *);
 /* receive.c */
 void		 receive_talk(struct cleanup *, struct talk *, enum msg);
 void		 receive_offer_missed(struct cleanup *);
+/* qmgr's word on an early offer; a qmgr that is gone. */
+void		 receive_settled(struct cleanup *, struct str id, bool delivered);
+void		 receive_qmgr_gone(struct cleanup *);
 #endif

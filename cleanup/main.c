@@ -36,6 +36,24 @@ on_drained(void *ctx, struct channel *channel)
 	on_peer(ctx, channel, STR(""));
 }
 
+static void
+on_peer_gone(void *ctx, struct channel *channel, struct str name)
+{
+	(void)name;
+	if (channel_peer(channel) == ROLE_QMGR)
+		receive_qmgr_gone(ctx);
+}
+
+static void
+on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
+{
+	const struct msg_settled *m = msg;
+
+	(void)channel;
+	if (id == MSG_settled)
+		receive_settled(ctx, m->queue_id, m->delivered != 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -48,6 +66,8 @@ main(int argc, char **argv)
 		.ctx = &c,
 		.open = open_all,
 		.on_peer = on_peer,
+		.on_peer_gone = on_peer_gone,
+		.on_solo = on_solo,
 		.on_talk = on_talk,
 		.on_drained = on_drained,
 	};

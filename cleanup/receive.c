@@ -4,6 +4,10 @@
  * mail_begin opens; mail_id is our first answer, mail_done the last. Many
  * messages sync at once in the pool. A peer that closes or dies before it
  * heard mail_done has not handed over: its file goes.
+ *
+ * Early offers (qmgr/early.c): qmgr hears of the message before the sync,
+ * and where every mailbox has it durably within early_delivery_wait_ms,
+ * that was the commit. In all other cases the sync is.
  */
 #include <sys/statvfs.h>
 #include <errno.h>
@@ -13,15 +17,22 @@
 
 #define FREE_TTL_MS	1000	/* how old a look at free space may be */
 #define OFFER_MAX	(IPC_PACKET_MAX - 1024)	/* envelope in an offer */
+#define EARLY_REST_MS	1000	/* without early offers, after one was slow */
 
 struct receiver {		/* until mail_begin there is no mail */
 	struct cleanup	*c;
 	struct talk	*talk;
 	struct mail	*m;
+	struct list	 early;	/* in c->early */
+	int64_t		 due_ms; /* early: sync it then */
+	bool		 offered; /* early, and to a qmgr that is still there */
 };
 
 static void	 on_message(void *, struct talk *, enum msg, const void *);
 static void	 on_gone(void *, struct talk *, const char *);
+
+static void	 start_sync(struct receiver *);
+static void	 sync_done(void *, int);
 
 static const struct talk_ops ops = { on_message, on_gone };
 
@@ -33,6 +44,7 @@ receive_talk(struct cleanup *c, struct talk *talk, enum msg msg)
 	(void)msg;
 	r->c = c;
 	r->talk = talk;
+	list_init(&r->early);
 	talk_set(talk, &ops, r);
 }
 
@@ -132,6 +144,111 @@ receive_offer_missed(struct cleanup *c)
 	c->missed.full = false;
 }
 
+/* --- early offers --- */
+
+static void
+leave_early(struct receiver *r)
+{
+	if (list_empty(&r->early))
+		return;
+	list_remove(&r->early);
+	map_set(r->c->early_ids, r->m->id, NULL);
+}
+
+/* qmgr has it, and shall not: its file is bad, or its client went. */
+static void
+withdraw(struct receiver *r)
+{
+	struct channel *qmgr = service_peer(r->c->service, ROLE_QMGR, STR(""));
+
+	leave_early(r);
+	if (!r->offered || qmgr == NULL)
+		return;
+	channel_send(qmgr, MSG_withdraw, &(struct msg_withdraw){
+	    .queue_id = r->m->id });
+	close(queue_writer_keep(&r->m->writer));	/* qmgr removes it */
+}
+
+/* All that waited long enough is synced. */
+static void
+on_early_timer(void *ctx)
+{
+	struct cleanup *c = ctx;
+	int64_t now = clock_steady_ms();
+
+	list_each(l, &c->early) {
+		struct receiver *r = container_of(l, struct receiver, early);
+
+		if (r->due_ms > now) {
+			timer_set(c->early_timer, r->due_ms - now);
+			return;
+		}
+		c->early_rest_ms = now + EARLY_REST_MS;
+		leave_early(r);
+		start_sync(r);
+	}
+}
+
+/* False: this one is synced first, and then offered. */
+static bool
+offer_early(struct receiver *r)
+{
+	struct cleanup *c = r->c;
+	struct str envelope = queue_writer_envelope(r->m->writer);
+	struct channel *qmgr = service_peer(c->service, ROLE_QMGR, STR(""));
+	int64_t wait = c->conf.early_delivery_wait_ms;
+	int64_t now = clock_steady_ms();
+	int fd;
+
+	/* Where a file's sync does not cover its name, the name may move. */
+	if (wait == 0 || r->m->hold || c->queue.dir_sync || qmgr == NULL ||
+	    now < c->early_rest_ms || envelope.n > OFFER_MAX ||
+	    channel_unsent(qmgr) > IPC_UNSENT_HIGH ||
+	    (fd = queue_writer_dup(r->m->writer)) < 0)
+		return false;
+	channel_send(qmgr, MSG_offer, &(struct msg_offer){ .queue_id = r->m->id,
+	    .early = 1, .envelope = envelope, .queue_file = fd });
+	r->offered = true;
+	r->due_ms = now + wait;
+	list_append(&c->early, &r->early);
+	map_set(c->early_ids, r->m->id, r);
+	if (c->early_timer == NULL)
+		c->early_timer = timer_new(service_loop(c->service),
+		    on_early_timer, c);
+	if (!timer_is_set(c->early_timer))
+		timer_set(c->early_timer, wait);
+	return true;
+}
+
+void
+receive_settled(struct cleanup *c, struct str id, bool delivered)
+{
+	struct receiver *r = map_get(c->early_ids, id);
+
+	if (r == NULL)			/* it is being synced already */
+		return;
+	leave_early(r);
+	if (delivered)
+		sync_done(r, 0);	/* in its mailboxes: that is durable */
+	else
+		start_sync(r);
+}
+
+/* A new qmgr finds the files; those that it should sync wait no longer. */
+void
+receive_qmgr_gone(struct cleanup *c)
+{
+	list_each(l, &c->early) {
+		struct receiver *r = container_of(l, struct receiver, early);
+
+		leave_early(r);
+		r->offered = false;
+		start_sync(r);
+	}
+}
+
+/* --- the sync --- */
+
 static int
 sync_work(void *ctx)
 {
@@ -152,15 +269,17 @@ sync_done(void *ctx, int err)
 
 	m->syncing = false;
 	if (r->talk == NULL) {		/* nobody heard: never acknowledged */
+		withdraw(r);
 		receiver_free(&r);
 		return;
 	}
 	if (err != 0) {
+		withdraw(r);
 		mail_fault(m, "sync queue file", err);
 		answer(r);
 		return;
 	}
-	if (m->hold) {
+	if (m->hold || r->offered) {
 		close(queue_writer_keep(&m->writer));
 	} else {
 		arena = arena_new(OFFER_MAX + 64);
@@ -175,6 +294,12 @@ sync_done(void *ctx, int err)
 }
 
 static void
+start_sync(struct receiver *r)
+{
+	pool_run(service_pool(r->c->service), sync_work, sync_done, r);
+}
+
+static void
 finish(struct receiver *r)
 {
 	struct mail *m = r->m;
@@ -186,7 +311,8 @@ finish(struct receiver *r)
 		return;
 	}
 	m->syncing = true;
-	pool_run(service_pool(r->c->service), sync_work, sync_done, r);
+	if (!offer_early(r))
+		start_sync(r);
 }
 
 /* --- the talk --- */
@@ -246,6 +372,9 @@ on_gone(void *ctx, struct talk *talk, const char *why)
 	(void)talk;
 	(void)why;
 	r->talk = NULL;
-	if (r->m == NULL || !r->m->syncing)
-		receiver_free(&r);
+	if (r->m != NULL && !list_empty(&r->early))
+		withdraw(r);		/* not yet in the pool */
+	else if (r->m != NULL && r->m->syncing)
+		return;
+	receiver_free(&r);
 }

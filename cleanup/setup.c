@@ -127,6 +127,8 @@ cleanup_setup(struct cleanup *c, struct conf *conf)
 	c->line_max = conf_number(conf, "line_length_limit");
 	buf_init(&c->scratch, SCRATCH_MAX);
 	buf_init(&c->missed, MISSED_MAX);
+	list_init(&c->early);
+	c->early_ids = map_new();
 }
 
 void
@@ -137,5 +139,7 @@ cleanup_end(struct cleanup *c)
 	map_free(&c->drop_others);
 	buf_free(&c->scratch);
 	buf_free(&c->missed);
+	map_free(&c->early_ids);
+	timer_free(&c->early_timer);
 	queue_close(&c->queue);
 }

@@ -327,6 +327,7 @@ step_remove(struct message *m)
 	}
 	if (err == 0)
 		log_mail(str_of(m->msg.id), "removed");
+	early_settle(m, !m->gone);
 	m->q->removed++;
 	forget(m);
 }

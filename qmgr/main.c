@@ -146,6 +146,7 @@ on_peer_gone(void *ctx, struct channel *ch, struct str service)
 	struct qmgr *q = ctx;
 
 	(void)service;
+	early_gone(q, ch);
 	if (channel_peer(ch) == ROLE_CLEANUP && q->begun && !q->draining) {
 		scan_incoming(q);
 		qmgr_pump(q);
@@ -157,9 +158,8 @@ on_solo(void *ctx, struct channel *ch, enum msg id, const void *msg)
 {
 	struct qmgr *q = ctx;
 
-	(void)ch;
 	if (id == MSG_offer) {
-		message_offer(q, msg);
+		message_offer(q, ch, msg);
 		if (q->begun)
 			deliver_all(q);
 		qmgr_wake(q);
@@ -167,6 +167,10 @@ on_solo(void *ctx, struct channel *ch, enum msg id, const void *msg)
 		const struct msg_flush_site *m = msg;
 
 		control_site(q, m->site);
+	} else if (id == MSG_withdraw) {
+		const struct msg_withdraw *m = msg;
+
+		early_withdraw(q, m->queue_id);
 	}
 }
 

@@ -17,7 +17,7 @@
 #define FAULT_MS_MAX	60000
 
 static void	begin(struct qmgr *, struct slot *, struct arena *,
-		    const struct queue_message *, int fd);
+		    const struct queue_message *, int fd, struct channel *early);
 
 /* A local fault: the same again, later and later. */
 static void
@@ -80,6 +80,10 @@ activate(struct qmgr *q, struct slot *s)
 	if (s->dir == Q_ACTIVE)
 		return true;
 	err = queue_move(&q->queue, s->id, s->dir, Q_ACTIVE);
+	/* An early offer that a qmgr before us had moved already. */
+	if (err == ENOENT && s->dir == Q_INCOMING &&
+	    queue_find(&q->queue, s->id) == Q_ACTIVE)
+		err = 0;
 	if (err == ENOENT) {
 		slot_free(q, &s);
 		return false;
@@ -114,7 +118,7 @@ message_open(struct qmgr *q, struct slot *s)
 	r = queue_read(fd, arena, false, &msg);
 	err = errno;
 	if (r == QUEUE_OK && activate(q, s)) {
-		begin(q, s, arena, &msg, fd);
+		begin(q, s, arena, &msg, fd, NULL);
 		return true;
 	}
 	fd_close(&fd);
@@ -142,7 +146,7 @@ message_open(struct qmgr *q, struct slot *s)
 }
 
 void
-message_offer(struct qmgr *q, const struct msg_offer *o)
+message_offer(struct qmgr *q, struct channel *from, const struct msg_offer *o)
 {
 	struct queue_message msg = { 0 };
 	struct arena *arena = NULL;
@@ -165,10 +169,13 @@ message_offer(struct qmgr *q, const struct msg_offer *o)
 	    !str_eq(str_of(msg.id), o->queue_id))
 		goto out;
 	if (activate(q, s)) {
-		begin(q, s, arena, &msg, fd);
+		begin(q, s, arena, &msg, fd, o->early ? from : NULL);
 		return;
 	}
 out:
+	if (o->early)
+		channel_send(from, MSG_settled, &(struct msg_settled){
+		    .queue_id = o->queue_id });
 	arena_free(&arena);
 	fd_close(&fd);
 }
@@ -216,7 +223,7 @@ close_rw(struct message *m)
 /* The file is in active/: from here on the message is delivered. */
 static void
 begin(struct qmgr *q, struct slot *s, struct arena *arena,
-    const struct queue_message *msg, int fd)
+    const struct queue_message *msg, int fd, struct channel *early)
 {
 	struct message *m = mem_new(sizeof(*m));
 
@@ -242,6 +249,7 @@ begin(struct qmgr *q, struct slot *s, struct arena *arena,
 	log_active(m);
 	if (q->fds > q->fds_max)
 		close_rw(m);
+	early_begin(m, early);
 	resolve_message(m);
 }
 
@@ -279,6 +287,7 @@ message_free(struct message **mp)
 	struct message *m = *mp;
 
 	*mp = NULL;
+	early_settle(m, false);
 	assert(m->deliveries == 0 && list_empty(&m->jobs));
 	list_remove(&m->link);
 	list_remove(&m->dirty);

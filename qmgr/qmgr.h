@@ -75,6 +75,7 @@ struct message {
 	struct wait_peer *wait;
 	struct timer	*again;		/* after a local fault */
 	unsigned	 faults;
+	struct channel	*early;		/* of cleanup, which waits: early.c */
 };
 
 struct mail_transport {		/* behind a struct transport */
@@ -148,7 +149,8 @@ bool		 qmgr_has_room(const struct qmgr *);
 /* From a file that is due. False: no message of it (slot may be gone). */
 bool		 message_open(struct qmgr *, struct slot *);
 /* From cleanup's offer; owns fd (-1: none). */
-void		 message_offer(struct qmgr *, const struct msg_offer *);
+void		 message_offer(struct qmgr *, struct channel *,
+		    const struct msg_offer *);
 /* A new read-only descriptor, to be given away; or -1 with errno. */
 int		 message_open_ro(struct message *);
 int		 message_rw_fd(struct message *);	/* or -1 with errno */
@@ -156,6 +158,15 @@ int		 message_rw_fd(struct message *);	/* or -1 with errno */
 void		 message_free(struct message **);
 /* Damaged: to corrupt/, with a log line. The slot is gone then. */
 void		 message_corrupt(struct qmgr *, struct slot **);
+
+/* early.c: mail that is delivered before its file was synced */
+void		 early_begin(struct message *, struct channel *); /* NULL ok */
+/* A recipient goes that way: is it as fast as a sync? */
+void		 early_route(struct message *, enum role);
+/* Tells cleanup, once; then nobody waits any more. */
+void		 early_settle(struct message *, bool delivered);
+void		 early_withdraw(struct qmgr *, struct str id);
+void		 early_gone(struct qmgr *, const struct channel *);
 
 /* resolve.c */
 struct mail_transport *transport_get(struct qmgr *, struct str name);

@@ -206,6 +206,7 @@ resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 		return;
 	}
 	mt = transport_get(q, r.transport);
+	early_route(m, mt->role);
 	if (!mt->known)
 		result_defer(m, i, STR("4.3.0"),
 		    STR("mail transport unavailable"));

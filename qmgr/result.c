@@ -72,6 +72,8 @@ result_set(struct message *m, uint32_t i, const struct result *res)
 	r->transport = arena_str(m->arena, res->transport);
 	r->tried_s = clock_wall_s();
 	soften(m, r);
+	if (r->status != RCPT_SENT)
+		early_settle(m, false);
 	m->note[i] &= (uint8_t)~NOTE_DELIVERY;
 	m->note[i] |= NOTE_DONE;
 	m->pending--;

@@ -148,6 +148,8 @@ int	 queue_writer_sync(struct queue_writer *) MUST_USE;
 /* Head and envelope as written: for the offer. */
 struct str queue_writer_envelope(const struct queue_writer *);
 uint64_t queue_writer_size(const struct queue_writer *); /* body so far */
+/* A descriptor of the file, for somebody else; -1 with errno. */
+int	 queue_writer_dup(const struct queue_writer *);
 /* Kept: the file stays, its descriptor is returned (yours, unlocked). */
 int	 queue_writer_keep(struct queue_writer **);
 /* Dropped: the file is unlinked. */

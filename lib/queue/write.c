@@ -276,6 +276,12 @@ writer_free(struct queue_writer **wp)
 }
 
 int
+queue_writer_dup(const struct queue_writer *w)
+{
+	return fcntl(w->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+int
 queue_writer_keep(struct queue_writer **wp)
 {
 	int fd = (*wp)->fd;
