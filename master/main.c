@@ -6,8 +6,9 @@
  * of its children. It reads no byte of a client or of a message, and waits
  * for nobody: not for the log, a socket, or a child.
  *
- *   master -c DIR [-f] [-t] [-r FD] [-H FD]
- *   -f: stay in the foreground; -t: check all and leave; -r: say ok there
+ *   master -c DIR [-f] [-s] [-t] [-r FD] [-H FD]
+ *   -f: stay in the foreground; -s: make the spool, for mail that comes before
+ *   the first start, and leave; -t: check all and leave; -r: say ok there
  *   once all is up; -H: take over from the program before (handover.c).
  */
 #include <errno.h>
@@ -26,7 +27,7 @@
 struct options {
 	const char *dir;
 	int	    ready_fd, handover_fd;
-	bool	    foreground, check;
+	bool	    foreground, spool, check;
 };
 
 static int
@@ -43,7 +44,7 @@ parse(struct options *o, int argc, char **argv)
 	int c;
 
 	*o = (struct options){ .ready_fd = -1, .handover_fd = -1 };
-	while ((c = getopt(argc, argv, "c:fr:tH:")) != -1)
+	while ((c = getopt(argc, argv, "c:fr:stH:")) != -1)
 		switch (c) {
 		case 'c':
 			o->dir = optarg;
@@ -53,6 +54,9 @@ parse(struct options *o, int argc, char **argv)
 			break;
 		case 'r':
 			o->ready_fd = fd_number(optarg);
+			break;
+		case 's':
+			o->spool = true;
 			break;
 		case 't':
 			o->check = true;
@@ -214,6 +218,8 @@ run(struct master *m, const struct options *o)
 	if (o->check)
 		return (check(m, &problems));
 	(void)root_spool(m, m->plan, false, &problems);
+	if (o->spool)
+		return (give_up(&problems, true) ? 1 : 0);
 	if (give_up(&problems, false) || (!taken &&
 	    !own_instance(m, &problems)))
 		return (1);
@@ -250,7 +256,7 @@ main(int argc, char **argv)
 	char dir[PATH_MAX];
 
 	if (!parse(&o, argc, argv)) {
-		fputs("usage: master [-c directory] [-ft]; it is started by "
+		fputs("usage: master [-c directory] [-fst]; it is started by "
 		    "postern(1)\n", stderr);
 		return (1);
 	}

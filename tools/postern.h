@@ -24,6 +24,9 @@ int		 postern_stop(struct postern *, int signo);
 int		 postern_reload(struct postern *);
 int		 postern_status(struct postern *);
 
+/* Runs master with that one flag; it says on stderr what is wrong. */
+bool		 postern_run_master(struct postern *, const char *flag);
+
 /* postern_owners.c: users and groups of an instance of root's. */
 struct owners {
 	const char *queue, *net, *auth, *group;	/* names for main.cf */

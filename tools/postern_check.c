@@ -153,10 +153,6 @@ read_all(struct postern *p, int fd)
 static bool
 master_agrees(struct postern *p, struct map *printed)
 {
-	char *path = arena_cstr(p->tool.arena,
-	    str_of(postern_daemon(p, "master")));
-	char *dir = arena_cstr(p->tool.arena, str_of(p->dir));
-	char *argv[] = { path, (char[]){ "-c" }, dir, (char[]){ "-t" }, NULL };
 	int status = 1, fd[2];
 	pid_t pid;
 
@@ -167,11 +163,7 @@ master_agrees(struct postern *p, struct map *printed)
 	if (pid == 0) {
 		if (dup2(fd[1], STDERR_FILENO) < 0)
 			_exit(1);
-		execv(path, argv);
-		fprintf(stderr, "postern: %s: %s; build the daemons with "
-		    "make, or set daemon_directory\n", path,
-		    strerror(errno));
-		_exit(1);
+		_exit(postern_run_master(p, "-t") ? 0 : 1);
 	}
 	fd_close(&fd[1]);
 	print_new(printed, read_all(p, fd[0]));

@@ -53,6 +53,32 @@ postern_daemon(struct postern *p, const char *program)
 	return (path);
 }
 
+bool
+postern_run_master(struct postern *p, const char *flag)
+{
+	char *path = arena_cstr(p->tool.arena,
+	    str_of(postern_daemon(p, "master")));
+	char *argv[] = { path, (char[]){ "-c" },
+		arena_cstr(p->tool.arena, str_of(p->dir)),
+		arena_cstr(p->tool.arena, str_of(flag)), NULL };
+	int status = 1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		execv(path, argv);
+		fprintf(stderr, "postern: %s: %s; build the daemons with "
+		    "make, or set daemon_directory\n", path,
+		    strerror(errno));
+		_exit(1);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return (false);
+	return (pid > 0 && status == 0);
+}
+
 /* Master's pid where one holds the lock; 0: none runs. */
 static pid_t
 running(struct postern *p)

@@ -619,6 +619,11 @@ postern_setup(struct postern *p, int argc, char **argv)
 	if (s.fresh)
 		write_main_cf(&s);
 	warn_of_parents(&s);
+	/* sendmail takes mail for a system that never started, too. */
+	p->dir = path_of(&s, "etc");
+	postern_conf(p);
+	if (!postern_run_master(p, "-s"))
+		return (1);
 	print_next(&s);
 	return (0);
 }
