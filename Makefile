@@ -91,6 +91,14 @@ $B/fuzz/%: $B/tests/fuzz/%.o $(REPLAY) $(ALLPARTS) $B/lib.a
 	@echo LD $@
 	@$(CC) $(LDFLAGS) $(FUZZ) -o $@ $< $(REPLAY) $(ALLPARTS) $B/lib.a $(LDLIBS)
 
+# The real smtpd with one command replaced by an intruder's tries.
+$B/takeover/smtpd: $B/smtpd/main.o $B/tests/takeover/smtpd.o \
+    $B/smtpd/parts.a $B/lib.a
+	@mkdir -p $(@D)
+	@echo LD $@
+	@$(CC) $(LDFLAGS) -Wl,--wrap=cmd_help -o $@ $^ $(LDLIBS)
+takeover: $B/takeover/smtpd
+
 units: $(UNITS)
 fuzzers: $(FUZZERS)
 
@@ -110,7 +118,7 @@ bench: all
 clean:
 	rm -rf build
 
-.PHONY: all links units fuzzers check quick fuzz bench clean
+.PHONY: all links takeover units fuzzers check quick fuzz bench clean
 .SECONDARY:
 -include $(shell find $B -path '*/peer' -prune -o -name '*.d' -type f -print 2>/dev/null)
 

@@ -185,6 +185,9 @@ send_listeners(struct child *c)
 
 		if (e->role != c->role || strcmp(e->service, c->name) != 0)
 			continue;
+		/* One that was taken over may have shut it, for all. */
+		if (listen(e->fd, SOMAXCONN) != 0)
+			log_warn("listen on %s: %s", e->name, strerror(errno));
 		m.socket = fcntl(e->fd, F_DUPFD_CLOEXEC, 3);
 		if (m.socket >= 0)
 			channel_send(c->channel, MSG_listen, &m);

@@ -78,10 +78,10 @@ log_to_fd(int fd)
 		return;
 	}
 	log->fd = fd;
-	if (log->sink == SINK_FILE)
-		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_APPEND);
-	else
+	if (log->sink != SINK_FILE)
 		(void)fd_nonblock(fd);
+	else if ((fcntl(fd, F_GETFL) & O_APPEND) == 0)
+		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_APPEND);
 }
 
 /* Bytes of whole lines at the start of s, at most max of them. */

@@ -178,7 +178,7 @@ test_table(void **state)
 	static const char *const never[] = { "execve", "ptrace", "kill",
 		"mount", "bpf", "unshare", "bind", "clone3", "setuid" };
 	static const char *const no_sockets[] = { "open", "openat", "socket",
-		"connect", "unlinkat", "renameat2", "clone" };
+		"connect", "unlinkat", "renameat2", "clone", "sendmmsg" };
 
 	(void)state;
 	for (unsigned f = FILTER_SOCKETS; f <= FILTER_MAILBOX; f++)
