@@ -23,6 +23,17 @@ static void	first_gone(void *, struct talk *, const char *);
 
 static const struct talk_ops first_ops = { first_message, first_gone };
 
+void
+deliver_front(struct front *f, struct service *service)
+{
+	struct conf *conf = service_conf(service);
+
+	f->service = service;
+	f->original = conf_bool(conf, "enable_original_recipient");
+	f->delay_decimals = (unsigned)conf_number(conf,
+	    "delay_logging_resolution_limit");
+}
+
 static void
 delivery_end(struct delivery *d)
 {
@@ -159,8 +170,11 @@ log_result(const struct recipient *r, enum delivery_status status,
 		address_quote_822(r->original, &line);
 	}
 	buf_printf(&line, ">, relay=%s, ", d->front->relay);
-	dsn_print_delays(&line, (int64_t)d->msg.arrival_us,
-	    (int64_t)d->msg.active_us, d->start_us, 0, clock_wall_us());
+	dsn_print_delays(&line, &(struct dsn_delays){
+	    .arrival_us = (int64_t)d->msg.arrival_us,
+	    .active_us = (int64_t)d->msg.active_us,
+	    .start_us = d->start_us, .done_us = clock_wall_us(),
+	    .decimals = d->front->delay_decimals });
 	buf_printf(&line, ", dsn=%s, status=%s (" STRF ")", dsn,
 	    status_word(status, verify), STRV(text));
 	log_mail(d->msg.queue_id, "%s", buf_cstr(&line));

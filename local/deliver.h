@@ -23,7 +23,10 @@ struct front {				/* one of a program */
 	void	(*end)(void *ctx, struct delivery *);
 	void	       *ctx;
 	bool		original;	/* enable_original_recipient */
+	unsigned	delay_decimals;	/* delay_logging_resolution_limit */
 };
+/* Sets service and what main.cf says; the rest is the program's. */
+void	 deliver_front(struct front *, struct service *);
 
 struct delivery {			/* one request */
 	struct front	 *front;

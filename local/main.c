@@ -47,7 +47,6 @@ open_all(void *ctx, struct service *service)
 	l->delimiter = conf_get(conf, "recipient_delimiter");
 	l->myorigin = conf_get(conf, "myorigin");
 	l->owner_special = conf_bool(conf, "owner_request_special");
-	l->front.original = conf_bool(conf, "enable_original_recipient");
 	while (str_token(&words, ", \t\r\n", &word))
 		l->delivered_to = l->delivered_to ||
 		    str_eq_nocase(word, STR("file"));
@@ -59,7 +58,7 @@ start(void *ctx, struct service *service)
 {
 	struct local *l = ctx;
 
-	l->front.service = service;
+	deliver_front(&l->front, service);
 	l->front.relay = "local";
 	l->front.begin = local_begin;
 	l->front.ctx = l;

@@ -25,8 +25,9 @@ start(void *ctx, struct service *service)
 {
 	struct discard *x = ctx;
 
-	x->front = (struct front){ .service = service, .relay = "none",
-		.begin = begin, .ctx = x };
+	x->front = (struct front){ .relay = "none", .begin = begin,
+		.ctx = x };
+	deliver_front(&x->front, service);
 }
 
 static void

@@ -27,8 +27,9 @@ start(void *ctx, struct service *service)
 {
 	struct error *e = ctx;
 
-	e->front = (struct front){ .service = service, .relay = "none",
-		.begin = begin, .ctx = e };
+	e->front = (struct front){ .relay = "none", .begin = begin,
+		.ctx = e };
+	deliver_front(&e->front, service);
 	e->retry = strcmp(service_name(service), "retry") == 0;
 	e->preset = e->retry ? "4.0.0" : "5.0.0";
 }

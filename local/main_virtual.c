@@ -69,7 +69,6 @@ open_all(void *ctx, struct service *service)
 	if (why.n > 0)
 		log_warn("mydestination: %s", buf_cstr(&why));
 	buf_free(&why);
-	v->front.original = conf_bool(conf, "enable_original_recipient");
 }
 
 /*
@@ -242,7 +241,7 @@ start(void *ctx, struct service *service)
 {
 	struct virtual *v = ctx;
 
-	v->front.service = service;
+	deliver_front(&v->front, service);
 	v->front.relay = "virtual";
 	v->front.begin = begin;
 	v->front.ctx = v;

@@ -25,6 +25,8 @@ configure(struct qmgr *q, struct conf *conf)
 
 	q->main_cf = conf;
 	q->soft_bounce = conf_bool(conf, "soft_bounce");
+	q->delay_decimals = (unsigned)conf_number(conf,
+	    "delay_logging_resolution_limit");
 	q->silence_ms = conf_number(conf, "ipc_timeout") * 1000;
 	if (q->silence_ms <= 0)
 		q->silence_ms = 3600 * 1000;

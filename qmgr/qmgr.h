@@ -116,6 +116,7 @@ struct qmgr {
 	bool		 soft_bounce, draining, begun;
 	int64_t		 silence_ms;	/* most between words of a delivery */
 	char		*double_bounce;
+	unsigned	 delay_decimals; /* delay_logging_resolution_limit */
 	int64_t		 wall0_us, steady0_ms;	/* the clock that we trust */
 	int64_t		 jump_us;	/* the wall clock jumped ahead by this */
 	int64_t		 jump_at_us;	/* mail that is older: take it off */

@@ -89,7 +89,6 @@ void
 result_own(struct message *m, uint32_t i, const struct result *res)
 {
 	const struct queue_rcpt *r = &m->msg.rcpts[i];
-	int64_t now = clock_wall_us();
 	struct buf to, orig, delays;
 
 	buf_init(&to, 4 * ADDRESS_MAX);
@@ -101,7 +100,9 @@ result_own(struct message *m, uint32_t i, const struct result *res)
 		address_quote_822(r->original, &orig);
 		buf_puts(&orig, ">,");
 	}
-	dsn_print_delays(&delays, m->msg.arrival_us, m->active_us, 0, 0, now);
+	dsn_print_delays(&delays, &(struct dsn_delays){
+	    .arrival_us = m->msg.arrival_us, .active_us = m->active_us,
+	    .done_us = clock_wall_us(), .decimals = m->q->delay_decimals });
 	log_mail(str_of(m->msg.id), "to=<" STRF ">," STRF " relay=none, " STRF
 	    ", dsn=" STRF ", status=%s (" STRF ")", STRV(buf_view(&to)),
 	    STRV(buf_view(&orig)), STRV(buf_view(&delays)), STRV(res->dsn),

@@ -10,7 +10,6 @@
 
 #define MILLION		1000000
 #define SIG_DIGITS	2
-#define DECIMALS	2	/* delay_logging_resolution_limit */
 
 static size_t
 digits(struct str s, size_t at)
@@ -52,13 +51,14 @@ dsn_class(struct str status)
 
 /* One time as Postfix's format_tv writes it. */
 static void
-print_time(struct buf *b, int64_t us)
+print_time(struct buf *b, int64_t us, unsigned decimals)
 {
 	const int64_t wid = 100;	/* 10 to the power of SIG_DIGITS */
-	int64_t sec = us / MILLION, rest = us % MILLION;
-	int64_t ures = MILLION / 100;	/* 10 to the power of DECIMALS */
+	int64_t sec = us / MILLION, rest = us % MILLION, ures = MILLION;
 
-	_Static_assert(SIG_DIGITS == 2 && DECIMALS == 2, "wid and ures");
+	_Static_assert(SIG_DIGITS == 2, "wid");
+	for (unsigned i = 0; i < decimals && ures > 1; i++)
+		ures /= 10;
 	if (sec > 0) {
 		int64_t n = 1;
 
@@ -69,7 +69,8 @@ print_time(struct buf *b, int64_t us)
 		while (rest >= wid * ures)
 			ures *= 10;
 	}
-	rest += ures / 2;
+	if (ures > 1)
+		rest += ures / 2;
 	if (rest >= MILLION) {
 		sec++;
 		rest -= MILLION;
@@ -91,29 +92,27 @@ delta(int64_t to, int64_t from)
 }
 
 void
-dsn_print_delays(struct buf *b, int64_t arrival_us, int64_t active_us,
-    int64_t start_us, int64_t connected_us, int64_t done_us)
+dsn_print_delays(struct buf *b, const struct dsn_delays *d)
 {
 	int64_t part[4] = { 0 };
+	int64_t connected = d->connected_us != 0 ? d->connected_us :
+	    d->start_us;
 
-	if (active_us == 0) {
-		part[0] = delta(done_us, arrival_us);
+	if (d->active_us == 0) {
+		part[0] = delta(d->done_us, d->arrival_us);
+	} else if (d->start_us == 0) {
+		part[0] = delta(d->active_us, d->arrival_us);
+		part[1] = delta(d->done_us, d->active_us);
 	} else {
-		part[0] = delta(active_us, arrival_us);
-		if (start_us == 0) {
-			part[1] = delta(done_us, active_us);
-		} else {
-			part[1] = delta(start_us, active_us);
-			part[2] = connected_us == 0 ? 0 :
-			    delta(connected_us, start_us);
-			part[3] = delta(done_us,
-			    connected_us == 0 ? start_us : connected_us);
-		}
+		part[0] = delta(d->active_us, d->arrival_us);
+		part[1] = delta(d->start_us, d->active_us);
+		part[2] = delta(connected, d->start_us);
+		part[3] = delta(d->done_us, connected);
 	}
 	buf_puts(b, "delay=");
-	print_time(b, delta(done_us, arrival_us));
+	print_time(b, delta(d->done_us, d->arrival_us), d->decimals);
 	for (size_t i = 0; i < nitems(part); i++) {
 		buf_puts(b, i == 0 ? ", delays=" : "/");
-		print_time(b, part[i]);
+		print_time(b, part[i], d->decimals);
 	}
 }

@@ -13,13 +13,16 @@ int		 dsn_class(struct str status);
 /*
  * Appends "delay=T, delays=a/b/c/d" as Postfix logs it: T all, a before the
  * queue manager, b in it, c connection set-up, d transmission; in seconds
- * with two significant digits, no finer than delay_logging_resolution_limit
- * (2 decimals). start_us 0: no delivery agent had it; connected_us 0: there
- * was no connection to set up. A clock that went back counts as 0.
+ * with two significant digits, and decimals at most below a second
+ * (delay_logging_resolution_limit, 0 to 6). start_us 0: no delivery agent had
+ * it; connected_us 0: there was no connection to set up. A clock that went
+ * back counts as 0.
  */
-void		 dsn_print_delays(struct buf *, int64_t arrival_us,
-		    int64_t active_us, int64_t start_us, int64_t connected_us,
-		    int64_t done_us);
+struct dsn_delays {
+	int64_t	 arrival_us, active_us, start_us, connected_us, done_us;
+	unsigned decimals;
+};
+void		 dsn_print_delays(struct buf *, const struct dsn_delays *);
 
 /* One recipient's outcome as a report tells it. */
 struct dsn_rcpt {

@@ -52,8 +52,9 @@ test_time(void **state)
 
 		buf_init(&got, 256);
 		buf_init(&want, 256);
-		dsn_print_delays(&got, 1000000000, 0, 0, 0,
-		    1000000000 + t[i].us);
+		dsn_print_delays(&got, &(struct dsn_delays){
+		    .arrival_us = 1000000000,
+		    .done_us = 1000000000 + t[i].us, .decimals = 2 });
 		buf_printf(&want, "delay=%s, delays=%s/0/0/0", t[i].out,
 		    t[i].out);
 		assert_string_equal(buf_cstr(&got), buf_cstr(&want));
@@ -88,10 +89,44 @@ test_delays(void **state)
 
 		buf_init(&b, 256);
 		buf_puts(&b, "x ");
-		dsn_print_delays(&b, t[i].arrival, t[i].active, t[i].start,
-		    t[i].connected, t[i].done);
+		dsn_print_delays(&b, &(struct dsn_delays){ t[i].arrival,
+		    t[i].active, t[i].start, t[i].connected, t[i].done, 2 });
 		assert_string_equal(buf_cstr(&b) + 2, t[i].out);
 		buf_free(&b);
+	}
+}
+
+/* delay_logging_resolution_limit: below a second alone. */
+static void
+test_decimals(void **state)
+{
+	static const struct {
+		unsigned decimals;
+		int64_t us;
+		const char *out;
+	} t[] = {
+		{ 0, 400000, "0" }, { 0, 500000, "1" }, { 0, 999999, "1" },
+		{ 0, 1230000, "1.2" }, { 1, 49999, "0" }, { 1, 50000, "0.1" },
+		{ 1, 123456, "0.1" }, { 1, 12345678, "12" },
+		{ 3, 499, "0" }, { 3, 500, "0.001" }, { 3, 12345, "0.012" },
+		{ 3, 123456, "0.12" }, { 6, 0, "0" }, { 6, 1, "0.000001" },
+		{ 6, 99, "0.000099" }, { 6, 12345, "0.012" },
+		{ 6, 1049999, "1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(t); i++) {
+		struct buf got, want;
+
+		buf_init(&got, 256);
+		buf_init(&want, 256);
+		dsn_print_delays(&got, &(struct dsn_delays){ .arrival_us = 5,
+		    .done_us = 5 + t[i].us, .decimals = t[i].decimals });
+		buf_printf(&want, "delay=%s, delays=%s/0/0/0", t[i].out,
+		    t[i].out);
+		assert_string_equal(buf_cstr(&got), buf_cstr(&want));
+		buf_free(&got);
+		buf_free(&want);
 	}
 }
 
@@ -102,6 +137,7 @@ main(void)
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_delays),
+		cmocka_unit_test(test_decimals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
