@@ -50,6 +50,7 @@ struct cleanup {
 	struct list	    early;		/* offered before the sync */
 	struct map	   *early_ids;		/* the same, by queue id */
 	struct timer	   *early_timer;	/* for the oldest of them */
+	struct timer	   *spare_timer;	/* when no mail comes */
 	int64_t		    early_rest_ms;	/* until then none is offered */
 	uint64_t	    free_bytes;		/* at free_ms */
 	int64_t		    free_ms;
@@ -147,6 +148,6 @@ void		 cleanup_end(struct cleanup *);
 void		 receive_talk(struct cleanup *, struct talk *, enum msg);
 void		 receive_offer_missed(struct cleanup *);
 /* qmgr's word on an early offer; a qmgr that is gone. */
-void		 receive_settled(struct cleanup *, struct str id, bool delivered);
+void		 receive_settled(struct cleanup *, const struct msg_settled *);
 void		 receive_qmgr_gone(struct cleanup *);
 #endif

@@ -47,11 +47,9 @@ on_peer_gone(void *ctx, struct channel *channel, struct str name)
 static void
 on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 {
-	const struct msg_settled *m = msg;
-
 	(void)channel;
 	if (id == MSG_settled)
-		receive_settled(ctx, m->queue_id, m->delivered != 0);
+		receive_settled(ctx, msg);
 }
 
 int

@@ -18,6 +18,7 @@
 #define FREE_TTL_MS	1000	/* how old a look at free space may be */
 #define OFFER_MAX	(IPC_PACKET_MAX - 1024)	/* envelope in an offer */
 #define EARLY_REST_MS	1000	/* without early offers, after one was slow */
+#define SPARE_MS	1000	/* how long spare files outlive the last mail */
 
 struct receiver {		/* until mail_begin there is no mail */
 	struct cleanup	*c;
@@ -26,6 +27,7 @@ struct receiver {		/* until mail_begin there is no mail */
 	struct list	 early;	/* in c->early */
 	int64_t		 due_ms; /* early: sync it then */
 	bool		 offered; /* early, and to a qmgr that is still there */
+	bool		 delivered, unread; /* what that qmgr said */
 };
 
 static void	 on_message(void *, struct talk *, enum msg, const void *);
@@ -51,6 +53,8 @@ receive_talk(struct cleanup *c, struct talk *talk, enum msg msg)
 static void
 receiver_free(struct receiver **rp)
 {
+	if ((*rp)->offered && (*rp)->m != NULL)
+		map_set((*rp)->c->early_ids, (*rp)->m->id, NULL);
 	mail_free(&(*rp)->m);
 	mem_free(*rp);
 	*rp = NULL;
@@ -149,10 +153,7 @@ receive_offer_missed(struct cleanup *c)
 static void
 leave_early(struct receiver *r)
 {
-	if (list_empty(&r->early))
-		return;
 	list_remove(&r->early);
-	map_set(r->c->early_ids, r->m->id, NULL);
 }
 
 /* qmgr has it, and shall not: its file is bad, or its client went. */
@@ -220,31 +221,82 @@ offer_early(struct receiver *r)
 	return true;
 }
 
-void
-receive_settled(struct cleanup *c, struct str id, bool delivered)
+static void
+remove_file(struct cleanup *c, struct str id)
 {
-	struct receiver *r = map_get(c->early_ids, id);
+	char name[QUEUE_ID_MAX] = "";
+	int err;
 
-	if (r == NULL)			/* it is being synced already */
+	memcpy(name, id.p, id.n < sizeof(name) ? id.n : sizeof(name) - 1);
+	err = queue_remove(&c->queue, Q_INCOMING, name);
+	if (err != 0 && err != ENOENT)
+		log_warn("%s: cannot remove it: %s", name, strerror(err));
+}
+
+void
+receive_settled(struct cleanup *c, const struct msg_settled *s)
+{
+	struct receiver *r = map_get(c->early_ids, s->queue_id);
+	bool waits = r != NULL && !list_empty(&r->early);
+
+	if (r == NULL) {	/* it was synced and answered meanwhile */
+		if (s->delivered && queue_id_valid(s->queue_id))
+			remove_file(c, s->queue_id);
 		return;
+	}
+	r->delivered = s->delivered != 0;
+	r->unread = s->unread != 0;
 	leave_early(r);
-	if (delivered)
+	if (waits && r->delivered)
 		sync_done(r, 0);	/* in its mailboxes: that is durable */
-	else
+	else if (waits)
 		start_sync(r);
+}
+
+static void
+drop_spares(void *ctx)
+{
+	struct cleanup *c = ctx;
+
+	queue_spares_drop(&c->queue);
+}
+
+/* Every mailbox has it. */
+static void
+remove_delivered(struct receiver *r)
+{
+	struct cleanup *c = r->c;
+
+	if (!r->unread) {
+		queue_writer_drop(&r->m->writer);
+		return;
+	}
+	queue_writer_recycle(&r->m->writer);
+	if (c->spare_timer == NULL)
+		c->spare_timer = timer_new(service_loop(c->service),
+		    drop_spares, c);
+	if (!timer_is_set(c->spare_timer))
+		timer_set(c->spare_timer, SPARE_MS);
 }
 
 /* A new qmgr finds the files; those that it should sync wait no longer. */
 void
 receive_qmgr_gone(struct cleanup *c)
 {
-	list_each(l, &c->early) {
-		struct receiver *r = container_of(l, struct receiver, early);
+	struct receiver *r;
+	struct str id;
+	size_t pos = 0;
+	void *value;
 
-		leave_early(r);
+	while (map_next(c->early_ids, &pos, &id, &value)) {
+		r = value;
 		r->offered = false;
-		start_sync(r);
+		if (!list_empty(&r->early))
+			start_sync(r);
+		leave_early(r);
 	}
+	map_free(&c->early_ids);
+	c->early_ids = map_new();
 }
 
 /* --- the sync --- */
@@ -268,6 +320,13 @@ sync_done(void *ctx, int err)
 	struct str envelope = STR("");
 
 	m->syncing = false;
+	if (r->delivered) {
+		remove_delivered(r);
+		if (r->talk != NULL)
+			talk_send(r->talk, MSG_mail_done, &done);
+		receiver_free(&r);
+		return;
+	}
 	if (r->talk == NULL) {		/* nobody heard: never acknowledged */
 		withdraw(r);
 		receiver_free(&r);

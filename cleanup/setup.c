@@ -141,5 +141,7 @@ cleanup_end(struct cleanup *c)
 	buf_free(&c->missed);
 	map_free(&c->early_ids);
 	timer_free(&c->early_timer);
+	timer_free(&c->spare_timer);
+	queue_spares_drop(&c->queue);
 	queue_close(&c->queue);
 }

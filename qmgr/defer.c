@@ -318,8 +318,9 @@ forget(struct message *m)
 static void
 step_remove(struct message *m)
 {
-	int err = m->gone ? ENOENT :
-	    queue_remove(&m->q->queue, Q_ACTIVE, m->msg.id);
+	bool early = m->early != NULL;	/* cleanup removes it */
+	int err = m->gone ? ENOENT : early ? 0 :
+	    queue_remove(&m->q->queue, m->slot->dir, m->msg.id);
 
 	if (err != 0 && err != ENOENT) {
 		fault(m, "cannot remove it", err);
@@ -362,7 +363,7 @@ step_put_off(struct message *m)
 	if (fd < 0 || futimens(fd, at) != 0)	/* a restart tries it early */
 		log_warn("%s: cannot set its time: %s", m->msg.id,
 		    strerror(errno));
-	err = queue_move(&q->queue, m->msg.id, Q_ACTIVE, Q_DEFERRED);
+	err = queue_move(&q->queue, m->msg.id, s->dir, Q_DEFERRED);
 	if (err == ENOENT) {
 		forget(m);
 		return;

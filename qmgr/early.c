@@ -7,9 +7,11 @@
  * delivery is durable first, the file goes without ever having been on the
  * disk, and the client hears 250. Where it takes longer, or anything but
  * success happens, cleanup is told to sync, and all is as for other mail.
- * The file is in active/ all the while: a crash of processes loses nothing,
- * and after a power cut nobody had been told that we have it.
+ * The file stays in incoming/ meanwhile, so that nothing is renamed for
+ * nothing: a crash of processes loses nothing, and after a power cut nobody
+ * had been told that we have it.
  */
+#include <errno.h>
 #include "qmgr/qmgr.h"
 
 #define RCPTS_MAX 50		/* more take longer than a sync */
@@ -29,14 +31,45 @@ early_route(struct message *m, enum role role)
 		early_settle(m, false);
 }
 
+/* It takes longer: as all others, it belongs into active/. */
+static void
+activate(struct message *m)
+{
+	int err = queue_move(&m->q->queue, m->slot->id, m->slot->dir,
+	    Q_ACTIVE);
+
+	if (err == 0)
+		m->slot->dir = Q_ACTIVE;
+	else if (err == ENOENT)
+		m->gone = true;
+	else		/* it stays where it is: nothing depends on the move */
+		log_warn("%s: cannot move it to active: %s", m->slot->id,
+		    strerror(err));
+}
+
+/* Did a process die with a delivery of it? Another may still read the file. */
+static bool
+is_unread(const struct message *m)
+{
+	for (size_t i = 0; i < m->msg.nrcpts; i++)
+		if (m->note[i] & NOTE_CRASHES)
+			return false;
+	return true;
+}
+
 void
 early_settle(struct message *m, bool delivered)
 {
-	if (m->early == NULL)
+	struct channel *to = m->early;
+
+	if (to == NULL)
 		return;
-	channel_send(m->early, MSG_settled, &(struct msg_settled){
-	    .queue_id = str_of(m->msg.id), .delivered = delivered });
 	m->early = NULL;
+	if (!delivered)
+		activate(m);
+	channel_send(to, MSG_settled, &(struct msg_settled){
+	    .queue_id = str_of(m->msg.id), .delivered = delivered,
+	    .unread = delivered && is_unread(m) });
 }
 
 /* Its client was refused: no attempt begins any more. */

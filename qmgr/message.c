@@ -115,8 +115,11 @@ message_open(struct qmgr *q, struct slot *s)
 		return false;
 	}
 	arena = arena_new(ARENA_MAX);
-	r = queue_read(fd, arena, false, &msg);
+	/* After a crash, what was never synced may be whole in parts. */
+	r = queue_read(fd, arena, s->dir != Q_DEFERRED, &msg);
 	err = errno;
+	if (r == QUEUE_OK && !str_eq(str_of(msg.id), str_of(s->id)))
+		r = QUEUE_BAD;
 	if (r == QUEUE_OK && activate(q, s)) {
 		begin(q, s, arena, &msg, fd, NULL);
 		return true;
@@ -168,8 +171,13 @@ message_offer(struct qmgr *q, struct channel *from, const struct msg_offer *o)
 	if (queue_parse(o->envelope, arena, &msg) != QUEUE_OK ||
 	    !str_eq(str_of(msg.id), o->queue_id))
 		goto out;
+	if (o->early) {			/* into active/ if it takes longer */
+		slot_unwait(q, s);
+		begin(q, s, arena, &msg, fd, from);
+		return;
+	}
 	if (activate(q, s)) {
-		begin(q, s, arena, &msg, fd, o->early ? from : NULL);
+		begin(q, s, arena, &msg, fd, NULL);
 		return;
 	}
 out:

@@ -14,6 +14,8 @@
 
 #define CLEANUP_WAIT_MS	10000	/* for a cleanup to come back */
 #define CLEANUP_MS	300000	/* for its answer */
+#define LOCKED_MS	60000	/* for cleanup's sync of an early offer */
+#define LOCKED_STEP_MS	10
 #define ARENA_MAX	((size_t)16 << 30)
 
 struct mail {
@@ -34,6 +36,8 @@ struct request {
 	struct mail	 mails[2];
 	size_t		 nmails, at;
 	struct report	 report;	/* the mail at hand */
+	struct timer	*locked;	/* looks again */
+	int64_t		 locked_until;
 	struct wait_peer *wait;
 	struct talk	*cleanup;
 	bool		 ended;		/* mail_end was sent */
@@ -44,6 +48,7 @@ static void	on_qmgr_gone(void *, struct talk *, const char *);
 static void	on_answer(void *, struct talk *, enum msg, const void *);
 static void	on_cleanup_gone(void *, struct talk *, const char *);
 static void	next_mail(struct request *);
+static void	read_message(void *);
 
 static const struct talk_ops qmgr_ops = { on_report, on_qmgr_gone };
 static const struct talk_ops cleanup_ops = { on_answer, on_cleanup_gone };
@@ -64,6 +69,7 @@ static void
 request_free(struct request *q)
 {
 	list_remove(&q->link);
+	timer_free(&q->locked);
 	service_wait_cancel(&q->wait);
 	talk_close(&q->cleanup);
 	talk_close(&q->qmgr);
@@ -153,7 +159,6 @@ on_report(void *ctx, struct talk *talk, enum msg id, const void *m)
 {
 	const struct msg_report *r = m;
 	struct request *q = ctx;
-	enum queue_result got;
 
 	(void)talk;
 	if (id != MSG_report)
@@ -168,7 +173,28 @@ on_report(void *ctx, struct talk *talk, enum msg id, const void *m)
 	q->fd = r->queue_file;
 	q->kind = (enum report_kind)r->kind;
 	q->arena = arena_new(ARENA_MAX);
+	q->locked_until = clock_steady_ms() + LOCKED_MS;
+	read_message(q);
+}
+
+/*
+ * A message that was offered early is locked until its file is synced, and
+ * its client had an answer: no report before that.
+ */
+static void
+read_message(void *ctx)
+{
+	struct request *q = ctx;
+	enum queue_result got;
+
 	got = queue_read(q->fd, q->arena, false, &q->msg);
+	if (got == QUEUE_LOCKED && clock_steady_ms() < q->locked_until) {
+		if (q->locked == NULL)
+			q->locked = timer_new(service_loop(q->b->service),
+			    read_message, q);
+		timer_set(q->locked, LOCKED_STEP_MS);
+		return;
+	}
 	if (got != QUEUE_OK) {
 		answer(q, MAIL_RETRY, "its queue file cannot be read");
 		return;

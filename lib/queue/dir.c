@@ -207,6 +207,20 @@ queue_move(const struct queue *q, const char *id, enum queue_dir from,
 }
 
 int
+queue_rename(const struct queue *q, enum queue_dir dir, const char *id,
+    const char *new_id)
+{
+	char old[PATH_ROOM], new[PATH_ROOM];
+
+	if (!usable(q, dir, id) || !usable(q, dir, new_id))
+		return errno;
+	place(id, depth_of(q, dir), old);
+	place(new_id, depth_of(q, dir), new);
+	return renameat2(q->dir[dir], old, q->dir[dir], new,
+	    RENAME_NOREPLACE) == 0 ? 0 : errno;
+}
+
+int
 queue_remove(const struct queue *q, enum queue_dir dir, const char *id)
 {
 	char path[PATH_ROOM];

@@ -7,6 +7,15 @@
 
 /* The characters that the hashed directories of id are named by. */
 void	 queue_id_hash(const char *id, char out[HASH_DEPTH_MAX]);
+#define QUEUE_SPARES	64
+/* An emptied, locked file for id; its old size is told. -1: there is none. */
+int	 queue_spare_take(struct queue *, const char *id, uint64_t *size);
+/* Empties and keeps the file of id, which is locked. False: it cannot. */
+bool	 queue_spare_keep(struct queue *, const char *id, int fd,
+	    uint64_t size);
+/* Rename within a folder. 0 or errno. */
+int	 queue_rename(const struct queue *, enum queue_dir, const char *id,
+	    const char *new_id);
 /* The message's file is durable with its own fsync; else sync its folder. */
 int	 queue_sync_dir(const struct queue *, enum queue_dir, const char *id);
 #endif

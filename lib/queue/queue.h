@@ -47,6 +47,8 @@ struct queue {			/* directories, opened before privileges go */
 	unsigned writer;	/* distinguishes writers of one moment, 0..7 */
 	bool	 dir_sync;	/* this file system wants fsync of directories */
 	int64_t	 last_us;	/* of the newest id */
+	struct queue_spare *spare; /* emptied files for new messages */
+	unsigned nspares;
 };
 /* hash_names: "deferred, defer". 0 or errno; *bad names the directory. */
 int	 queue_open(struct queue *, const char *spool, struct str hash_names,
@@ -152,6 +154,14 @@ uint64_t queue_writer_size(const struct queue_writer *); /* body so far */
 int	 queue_writer_dup(const struct queue_writer *);
 /* Kept: the file stays, its descriptor is returned (yours, unlocked). */
 int	 queue_writer_keep(struct queue_writer **);
+/*
+ * Done with: every recipient has it. The file is emptied and kept for a next
+ * message (QUEUE_SPARES of them; making and deleting files is what costs), or
+ * unlinked. Only where nobody else still reads it. It must be in incoming/.
+ */
+void	 queue_writer_recycle(struct queue_writer **);
+/* Unlinks what is kept. Call it when no mail has come for a while. */
+void	 queue_spares_drop(struct queue *);
 /* Dropped: the file is unlinked. */
 void	 queue_writer_drop(struct queue_writer **);
 

@@ -27,6 +27,8 @@ struct queue_writer {
 	int		fd;
 	struct buf	held;		/* body bytes not yet in the file */
 	uint64_t	written;	/* body bytes in the file */
+	uint64_t	old_size;	/* of a spare: what may lie behind */
+	uint64_t	size;		/* of all, once it is written */
 	uint32_t	crc;		/* of body, then headers */
 	struct buf	envelope;	/* head and frames */
 };
@@ -64,9 +66,15 @@ struct queue_writer *
 queue_writer_new(struct queue *q, enum queue_dir dir)
 {
 	struct queue_writer *w;
+	uint64_t old_size = 0;
 	char id[QUEUE_ID_MAX];
-	int fd, err = EEXIST;
+	int fd = -1, err = EEXIST;
 
+	if (dir == Q_INCOMING && q->nspares > 0) {
+		queue_id_new(q, id);
+		fd = queue_spare_take(q, id, &old_size);
+		err = fd >= 0 ? 0 : EEXIST;
+	}
 	for (int i = 0; err == EEXIST && i < NEW_TRIES; i++) {
 		queue_id_new(q, id);
 		err = open_new(q, dir, id, &fd);
@@ -79,6 +87,7 @@ queue_writer_new(struct queue *q, enum queue_dir dir)
 	w->queue = q;
 	w->dir = dir;
 	w->fd = fd;
+	w->old_size = old_size;
 	memcpy(w->id, id, sizeof(w->id));
 	buf_init(&w->held, BODY_HELD);
 	buf_init(&w->envelope, QUEUE_HEAD_SIZE + QUEUE_ENVELOPE_MAX);
@@ -231,6 +240,11 @@ queue_write_rest(struct queue_writer *w, struct str headers,
 	    w->envelope.n - QUEUE_HEAD_SIZE);
 	if ((err = write_vector(w->fd, iov, n, at)) != 0)
 		return err;
+	w->size = QUEUE_HEAD_SIZE + queue_writer_size(w) + headers.n +
+	    w->envelope.n - QUEUE_HEAD_SIZE;
+	/* The journal begins where the envelope ends: nothing old there. */
+	if (w->old_size > w->size && ftruncate(w->fd, (off_t)w->size) != 0)
+		return errno;
 	/* The body is in the file: its memory goes before the sync's wait. */
 	w->written += w->held.n;
 	buf_free(&w->held);
@@ -289,6 +303,18 @@ queue_writer_keep(struct queue_writer **wp)
 	(void)flock(fd, LOCK_UN);
 	writer_free(wp);
 	return fd;
+}
+
+void
+queue_writer_recycle(struct queue_writer **wp)
+{
+	struct queue_writer *w = *wp;
+
+	if (!queue_spare_keep(w->queue, w->id, w->fd, w->size)) {
+		queue_writer_drop(wp);
+		return;
+	}
+	writer_free(wp);
 }
 
 void

@@ -1,0 +1,78 @@
+/*
+ * spare - queue files that are done with, kept for the next messages.
+ *
+ * Making a file and deleting it costs more than all else that is done to the
+ * file of a small message (on ext4 without a journal by far: it passes over
+ * inodes that were deleted lately, one by one). A spare stands in incoming/,
+ * locked by its cleanup, its head wiped: to every reader it is a file in
+ * writing, and when its cleanup dies it is a torn one, which goes. Run by
+ * cleanup.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include "queue/internal.h"
+#include "sys/sys.h"
+
+#define SPARE_SIZE_MAX	65536	/* larger files are not kept */
+
+struct queue_spare {
+	char	 id[QUEUE_ID_MAX];
+	int	 fd;
+	uint64_t size;
+};
+
+bool
+queue_spare_keep(struct queue *q, const char *id, int fd, uint64_t size)
+{
+	static const char blank[QUEUE_HEAD_SIZE];
+	struct queue_spare *s;
+
+	if (q->nspares == QUEUE_SPARES || size > SPARE_SIZE_MAX ||
+	    (q->hashed & 1U << Q_INCOMING) != 0)
+		return false;
+	/* From here on it is no message, whoever looks. */
+	if (fd_pwrite_all(fd, blank, sizeof(blank), 0) != 0)
+		return false;
+	if (q->spare == NULL)
+		q->spare = mem_new(QUEUE_SPARES * sizeof(*q->spare));
+	s = &q->spare[q->nspares++];
+	memcpy(s->id, id, sizeof(s->id));
+	s->fd = fd;
+	s->size = size;
+	return true;
+}
+
+static void
+drop(struct queue *q, struct queue_spare *s)
+{
+	int err = queue_remove(q, Q_INCOMING, s->id);
+
+	if (err != 0 && err != ENOENT)
+		log_warn("remove spare %s: %s", s->id, strerror(err));
+	fd_close(&s->fd);
+}
+
+int
+queue_spare_take(struct queue *q, const char *id, uint64_t *size)
+{
+	while (q->nspares > 0) {
+		struct queue_spare *s = &q->spare[--q->nspares];
+
+		if (queue_rename(q, Q_INCOMING, s->id, id) == 0) {
+			*size = s->size;
+			return s->fd;
+		}
+		drop(q, s);		/* somebody moved it */
+	}
+	return -1;
+}
+
+void
+queue_spares_drop(struct queue *q)
+{
+	while (q->nspares > 0)
+		drop(q, &q->spare[--q->nspares]);
+	mem_free(q->spare);
+	q->spare = NULL;
+}
