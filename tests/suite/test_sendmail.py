@@ -248,7 +248,7 @@ def test_stopped_system_takes_mail():
         need(status == 0, status, out, err)
         i.start()
         need(arrived(i, "bob", "between"), i.log())
-        need(not i.queue(), i.queue())
+        need(wait_for(lambda: not i.queue(), 5), i.queue())
     finally:
         i.close()
 
