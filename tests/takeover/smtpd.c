@@ -20,6 +20,7 @@
 #include "ipc/internal.h"
 #include "smtpd/smtpd.h"
 
+#define MASTER_FD	3
 #define LOG_FD		4
 #define FDS_MAX		1024
 
@@ -251,7 +252,7 @@ channel_to(struct session *s, struct str name)
 }
 
 static bool
-put_packet(struct channel *ch, struct str bytes, int fd)
+put_packet(int sock, struct str bytes, int fd)
 {
 	union {
 		struct cmsghdr head;
@@ -267,7 +268,7 @@ put_packet(struct channel *ch, struct str bytes, int fd)
 		m.msg_control = &control;
 		m.msg_controllen = sizeof(control);
 	}
-	return sendmsg(ch->fd, &m, MSG_NOSIGNAL) == (ssize_t)bytes.n;
+	return sendmsg(sock, &m, MSG_NOSIGNAL) == (ssize_t)bytes.n;
 }
 
 /* FORGE role message: one that its row of ipc.def gives to others. */
@@ -278,13 +279,17 @@ forge(struct session *s, struct str arg)
 	struct channel *ch;
 	struct str role;
 	struct buf out;
-	int fd = -1;
+	int fd = -1, sock = MASTER_FD;
 
 	if (!str_token(&arg, " ", &role) ||
-	    (ch = channel_to(s, role)) == NULL) {
+	    ((ch = channel_to(s, role)) == NULL &&
+	    !str_eq(role, STR("master")))) {
 		reply(s, "554 no such channel");
 		return;
 	}
+	if (ch != NULL)
+		sock = ch->fd;
+	arg = str_trim(arg);
 	buf_init(&out, IPC_PACKET_MAX);
 	if (str_eq(arg, STR("bytes")))
 		buf_str(&out, STR("\377\377\377\377 no frame at all"));
@@ -296,7 +301,7 @@ forge(struct session *s, struct str arg)
 				ipc_encode((enum msg)id,
 				    ipc_flags((enum msg)id) & SOLO ? 0 : 0x8000,
 				    &none, &out, &fd);
-	if (out.n > 0 && put_packet(ch, buf_view(&out),
+	if (out.n > 0 && put_packet(sock, buf_view(&out),
 	    str_eq(arg, STR("descriptor")) ? STDIN_FILENO : -1))
 		reply(s, "214 sent");
 	else
@@ -360,7 +365,7 @@ flood(struct session *s, struct str arg)
 	int fd = -1;
 	unsigned sent = 0;
 
-	if (!str_token(&arg, " ", &role) || !str_number(arg, &n) ||
+	if (!str_token(&arg, " ", &role) || !str_number(str_trim(arg), &n) ||
 	    (ch = channel_to(s, role)) == NULL) {
 		reply(s, "554 no such channel");
 		return;
@@ -375,7 +380,7 @@ flood(struct session *s, struct str arg)
 			ipc_encode(MSG_mail_begin, 0x100000 + i * 2 + ch->side,
 			    &(struct msg_mail_begin){ .sender = STR("a@b") },
 			    &out, &fd);
-		sent += put_packet(ch, buf_view(&out), -1);
+		sent += put_packet(ch->fd, buf_view(&out), -1);
 		buf_free(&out);
 	}
 	reply(s, "214 sent %u", sent);
