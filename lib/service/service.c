@@ -17,7 +17,7 @@
 #define QUIET_LOOK_MS	50	/* how often a drain looks for its end */
 #define QUIET_MS	300	/* no talk for so long: what a peer sent
 				 * before it heard of our drain has come */
-#define SYNC_THREADS	16	/* concurrent fsyncs; DESIGN 4 */
+#define SYNC_THREADS	32	/* concurrent fsyncs; DESIGN 4 */
 
 static void	 master_solo(void *, struct channel *, enum msg, const void *);
 static void	 master_talk(void *, struct channel *, struct talk *,

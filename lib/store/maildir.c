@@ -28,6 +28,7 @@ struct maildir {
 	bool		  opening, syncing;
 	int		  tmp, new;
 	unsigned	  refs;		/* deliveries */
+	unsigned	  writing, waiting; /* in the pool; in for_sync */
 	int64_t		  checked_ms;
 	struct list	  for_open;	/* deliveries */
 	struct list	  for_sync;	/* renamed; the next fsync is theirs */
@@ -223,7 +224,7 @@ sync_new(void *ctx)
 	return fsync(m->new) < 0 ? errno : 0;
 }
 
-static void	sync_begin(struct maildir *);
+static void	sync_maybe(struct maildir *);
 
 static void
 sync_done(void *ctx, int err)
@@ -245,8 +246,7 @@ sync_done(void *ctx, int err)
 		store_finish(d, err);
 	}
 	m->syncing = false;
-	if (!list_empty(&m->for_sync))
-		sync_begin(m);
+	sync_maybe(m);
 	if (--m->refs == 0 && !m->known)
 		maildir_free(m);
 }
@@ -259,7 +259,19 @@ sync_begin(struct maildir *m)
 		list_append(&m->in_sync, l);
 	}
 	m->syncing = true;
+	m->waiting = 0;
 	pool_run(m->store->conf.pool, sync_new, sync_done, m);
+}
+
+/*
+ * One fsync for many: it waits until as many are written as are still being
+ * written, so a slow one holds up no more than its equal.
+ */
+static void
+sync_maybe(struct maildir *m)
+{
+	if (!m->syncing && m->waiting > 0 && m->waiting >= m->writing)
+		sync_begin(m);
 }
 
 static void
@@ -268,12 +280,14 @@ write_done(void *ctx, int err)
 	struct store_delivery *d = ctx;
 	struct maildir *m = d->maildir;
 
+	m->writing--;
 	if (err == 0) {
 		list_append(&m->for_sync, &d->link);
-		if (!m->syncing)
-			sync_begin(m);
+		m->waiting++;
+		sync_maybe(m);
 		return;
 	}
+	sync_maybe(m);
 	if (d->again) {		/* the Maildir was moved away or removed */
 		forget(m);
 		unref(d);
@@ -300,6 +314,7 @@ write_begin(struct store_delivery *d)
 	d->check = now - m->checked_ms >= CHECK_MS;
 	if (d->check)
 		m->checked_ms = now;
+	m->writing++;
 	pool_run(d->store->conf.pool, write_message, write_done, d);
 }
 
