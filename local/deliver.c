@@ -30,6 +30,7 @@ deliver_front(struct front *f, struct service *service)
 
 	f->service = service;
 	f->original = conf_bool(conf, "enable_original_recipient");
+	f->soft = conf_bool(conf, "soft_bounce");
 	f->delay_decimals = (unsigned)conf_number(conf,
 	    "delay_logging_resolution_limit");
 }
@@ -139,9 +140,17 @@ on_gone(void *ctx, struct talk *talk, const char *why)
 		delivery_end(d);
 }
 
-static const char *
-status_word(enum delivery_status status, bool verify)
+static bool
+is_verify(const struct delivery *d)
 {
+	return (d->msg.flags & DELIVER_VERIFY) != 0;
+}
+
+static const char *
+status_word(const struct delivery *d, enum delivery_status status)
+{
+	bool verify = is_verify(d);
+
 	switch (status) {
 	case SENT:
 	case EXPANDED:
@@ -149,7 +158,8 @@ status_word(enum delivery_status status, bool verify)
 	case DEFERRED:
 		return verify ? "undeliverable" : "deferred";
 	case BOUNCED:
-		return verify ? "undeliverable" : "bounced";
+		return verify ? "undeliverable" : d->front->soft ?
+		    "SOFTBOUNCE" : "bounced";
 	}
 	return "deferred";
 }
@@ -159,7 +169,6 @@ log_result(const struct recipient *r, enum delivery_status status,
     const char *dsn, struct str text)
 {
 	const struct delivery *d = r->delivery;
-	bool verify = (d->msg.flags & DELIVER_VERIFY) != 0;
 	struct buf line;
 
 	buf_init(&line, LINE_MAX_BYTES);
@@ -176,7 +185,7 @@ log_result(const struct recipient *r, enum delivery_status status,
 	    .start_us = d->start_us, .done_us = clock_wall_us(),
 	    .decimals = d->front->delay_decimals });
 	buf_printf(&line, ", dsn=%s, status=%s (" STRF ")", dsn,
-	    status_word(status, verify), STRV(text));
+	    status_word(d, status), STRV(text));
 	log_mail(d->msg.queue_id, "%s", buf_cstr(&line));
 	buf_free(&line);
 }
@@ -188,7 +197,15 @@ deliver_result(struct recipient *r, enum delivery_status status,
 	struct delivery *d = r->delivery;
 	struct msg_rcpt_result m = { .index = r->index, .status = status,
 		.dsn = str_of(dsn), .text = str_first(text, TEXT_MAX) };
+	char softer[DELIVER_DSN_SIZE];
 
+	if (status == BOUNCED && d->front->soft && !is_verify(d)) {
+		snprintf(softer, sizeof(softer), "%s", dsn);
+		softer[0] = '4';
+		m.status = DEFERRED;
+		m.dsn = str_of(softer);
+		dsn = softer;
+	}
 	log_result(r, status, dsn, m.text);
 	if (d->talk != NULL)
 		talk_send(d->talk, MSG_rcpt_result, &m);

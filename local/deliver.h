@@ -23,6 +23,7 @@ struct front {				/* one of a program */
 	void	(*end)(void *ctx, struct delivery *);
 	void	       *ctx;
 	bool		original;	/* enable_original_recipient */
+	bool		soft;		/* soft_bounce */
 	unsigned	delay_decimals;	/* delay_logging_resolution_limit */
 };
 /* Sets service and what main.cf says; the rest is the program's. */

@@ -30,20 +30,13 @@ control_free(struct control *c)
 	mem_free(c);
 }
 
-static void
-all_due(struct heap *h)
-{
-	for (size_t i = 0; i < h->n; i++)	/* all equal is still a heap */
-		h->v[i]->due_ms = 0;
-}
-
 void
 control_flush(struct qmgr *q)
 {
 	schedule_revive(q->schedule);
 	scan_again(q);
-	all_due(&q->incoming);
-	all_due(&q->deferred);
+	heap_flush(&q->incoming);
+	heap_flush(&q->deferred);
 	qmgr_pump(q);
 }
 
@@ -59,7 +52,7 @@ deliver_id(struct qmgr *q, struct str id)
 	s = slot_get(q, id);
 	if (s != NULL) {
 		if (s->state == SLOT_WAITS)
-			slot_wait(q, s, s->dir, 0);
+			slot_flush(q, s);
 		return true;
 	}
 	buf_init(&b, QUEUE_ID_MAX);
@@ -68,7 +61,9 @@ deliver_id(struct qmgr *q, struct str id)
 	buf_free(&b);
 	if (dir != Q_INCOMING && dir != Q_DEFERRED)
 		return false;
-	slot_wait(q, slot_new(q, id), dir, 0);
+	s = slot_new(q, id);
+	s->dir = (uint8_t)dir;
+	slot_flush(q, s);
 	return true;
 }
 
@@ -127,7 +122,7 @@ control_site_more(struct qmgr *q)
 		q->site_at += id.n + 1;
 		if (s != NULL && s->state == SLOT_WAITS &&
 		    goes_to(q, s, str_of(q->site)))
-			slot_wait(q, s, s->dir, 0);
+			slot_flush(q, s);
 	}
 }
 

@@ -250,6 +250,8 @@ begin(struct qmgr *q, struct slot *s, struct arena *arena,
 	s->state = SLOT_ACTIVE;
 	s->m = m;
 	s->faults = 0;
+	m->flush = s->flush;
+	s->flush = false;
 	q->nmessages++;
 	q->nrcpts += msg->nrcpts;
 	q->fds++;

@@ -33,6 +33,7 @@ struct slot {
 	uint16_t	 faults;	/* local faults in a row */
 	uint8_t		 dir;		/* enum queue_dir */
 	uint8_t		 state;
+	bool		 flush;		/* somebody asked for it: see message */
 	char		 id[];
 };
 struct heap { struct slot **v; size_t n, cap; };
@@ -68,6 +69,7 @@ struct message {
 	enum step	 step;
 	unsigned	 reports;	/* 1 << enum report_kind: due */
 	bool		 first;		/* first attempt of all */
+	bool		 flush;		/* also by defer_transports */
 	bool		 report_failed;	/* try its report later */
 	bool		 gone;		/* somebody removed the file */
 	enum report_kind reporting;
@@ -134,6 +136,10 @@ struct slot	*slot_new(struct qmgr *, struct str id);
 void		 slot_wait(struct qmgr *, struct slot *, enum queue_dir,
 		    int64_t due_ms);
 void		 slot_unwait(struct qmgr *, struct slot *);
+/* One that waits: due now, defer_transports or not. */
+void		 slot_flush(struct qmgr *, struct slot *);
+/* The same for all of a heap. */
+void		 heap_flush(struct heap *);
 void		 slot_free(struct qmgr *, struct slot **);
 struct slot	*heap_first(const struct heap *);	/* or NULL */
 

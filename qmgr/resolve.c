@@ -210,7 +210,7 @@ resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 	if (!mt->known)
 		result_defer(m, i, STR("4.3.0"),
 		    STR("mail transport unavailable"));
-	else if (mt->deferred)
+	else if (mt->deferred && !m->flush)
 		result_defer(m, i, STR("4.3.2"), STR("deferred transport"));
 	else if (transport_dead(mt->t, clock_steady_ms()))
 		result_defer(m, i, str_of(mt->t->dsn), str_of(mt->t->why));

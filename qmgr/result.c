@@ -18,7 +18,8 @@ soften(struct message *m, struct queue_rcpt *r)
 {
 	char *dsn;
 
-	if (!m->q->soft_bounce || r->status != RCPT_BOUNCED)
+	if (!m->q->soft_bounce || r->status != RCPT_BOUNCED ||
+	    m->msg.flags & QMF_VERIFY)
 		return;
 	r->status = RCPT_DEFERRED;
 	dsn = arena_cstr(m->arena, r->dsn);

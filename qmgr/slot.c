@@ -109,6 +109,22 @@ slot_unwait(struct qmgr *q, struct slot *s)
 }
 
 void
+slot_flush(struct qmgr *q, struct slot *s)
+{
+	slot_wait(q, s, s->dir, 0);
+	s->flush = true;
+}
+
+void
+heap_flush(struct heap *h)
+{
+	for (size_t i = 0; i < h->n; i++) {	/* all equal: still a heap */
+		h->v[i]->due_ms = 0;
+		h->v[i]->flush = true;
+	}
+}
+
+void
 slot_free(struct qmgr *q, struct slot **sp)
 {
 	struct slot *s = *sp;

@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+"""test_delivery - qmgr and the delivery programs as one: what is delivered
+once, put off, expired, reported, and what happens while something is slow
+or out of order."""
+import collections
+import email
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Instance, main, need, wait_for  # noqa: E402
+
+
+def ctl(i, line):
+    """One line to qmgr's control socket, and its answer."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(os.path.join(i.dir, "spool", "public", "qmgr"))
+        s.sendall(line.encode() + b"\n")
+        got = b""
+        while part := s.recv(65536):
+            got += part
+    return got.decode()
+
+
+def status(i, name):
+    return int(re.search(r"^%s (\d+)$" % name, ctl(i, "status"), re.M).group(1))
+
+
+def is_spare(path):
+    """A file that cleanup keeps for the next message: its head is blank."""
+    try:
+        with open(path, "rb") as f:
+            return f.read(8) in (b"", b"\0" * 8)
+    except FileNotFoundError:
+        return True
+
+
+def queue(i):
+    """Messages of all directories: (directory, id)."""
+    return [(d, f) for d, f in i.queue() if d != "incoming" or
+            not is_spare(os.path.join(i.dir, "spool", d, f))]
+
+
+def queue_id(i, pattern):
+    m = i.wait_log(r"([0-9A-F]{6,}): " + pattern)
+    need(m, "no log line", pattern)
+    return m.group(1)
+
+
+def many(i, n):
+    return ["u%05d@%s" % (k, i.domain) for k in range(n)]
+
+
+def everybody(user="ann"):
+    """All addresses of the domain have the one mailbox."""
+    return ["virtual_mailbox_maps = static:example.test/%s/" % user,
+            "smtpd_recipient_limit = 20001"]
+
+
+def reports(i, user, n=1, seconds=20):
+    """The reports in a mailbox, parsed: (whole, notification, status)."""
+    got = i.wait_mails(user, n, seconds)
+    need(len(got) == n, "reports for", user, len(got), i.log()[-2000:])
+    found = []
+    for raw in got:
+        m = email.message_from_bytes(raw)
+        need(m.get_content_type() == "multipart/report", m.as_string())
+        need(m.get_param("report-type") == "delivery-status")
+        need(not m.defects, m.defects)
+        note, state, original = m.get_payload()
+        need(state.get_content_type() == "message/delivery-status")
+        need(original.get_content_type() in ("message/rfc822", "text/rfc822-headers"))
+        found.append((m, note.get_payload(), state.get_payload()))
+    return found
+
+
+def inject(i, *args, text="Subject: x\nMessage-Id: <orig@x.test>\n\nbody\n"):
+    """A message by sendmail from bob."""
+    i.run("sendmail", "-f", i.addr("bob"), *args, stdin=text.encode())
+
+
+def lock_box(i, user, locked=True):
+    """A mailbox that its owner cannot write, and back."""
+    d = i.maildir(user)
+    st = os.stat(os.path.dirname(d))
+    os.makedirs(d, exist_ok=True)
+    os.chown(d, *((0, 0) if locked else (st.st_uid, st.st_gid)))
+    os.chmod(d, 0o700)
+
+
+def delivered_to(mails):
+    return collections.Counter(re.search(rb"^X-Original-To: (\S+)", m, re.M)
+                               .group(1) for m in mails)
+
+
+def test_results_outlive_the_process():
+    """Delivery programs are replaced while qmgr does not read: what was
+    delivered is not delivered again."""
+    i = Instance(settings=everybody() + [
+        "daemon_stopped_time = 60s",
+        "virtual_initial_destination_concurrency = 20"])
+    with i:
+        virtual, qmgr = i.pids("virtual")[0], i.pids("qmgr")[0]
+        os.kill(virtual, signal.SIGSTOP)
+        rounds, n = 20, 100
+        for k in range(rounds):
+            i.send("Subject: round %d\n\nx\n" % k, to=many(i, n))
+        need(wait_for(lambda: i.log().count("queue active") == rounds))
+        os.kill(qmgr, signal.SIGSTOP)
+        os.kill(virtual, signal.SIGCONT)
+        try:
+            i.run("postern", "-c", i.etc, "reload")
+            time.sleep(2)
+        finally:
+            os.kill(qmgr, signal.SIGCONT)
+        need(wait_for(lambda: not queue(i), 60), "queue", queue(i))
+        twice = len(i.mails("ann")) - rounds * n
+        need(twice == 0, "delivered more than once", twice)
+
+
+def test_soft_bounce():
+    """What would bounce waits; the log says so as Postfix does."""
+    with Instance(settings=["soft_bounce = yes"]) as i:
+        inject(i, i.addr("nosuch"))
+        need(i.wait_log(r"virtual.*: to=<nosuch@example.test>, relay=virtual, .*"
+                        r"dsn=4.1.1, status=SOFTBOUNCE \(unknown user: "), "log",
+             i.log())
+        need(wait_for(lambda: [d for d, _ in queue(i)] == ["deferred"]), queue(i))
+        out = i.run("mailq")[1]
+        need("unknown user" in out and i.addr("nosuch") in out, out)
+        need(not i.mails("bob"), "a report all the same")
+
+
+def test_defer_transports():
+    """Mail of such a transport waits for a flush, and goes with it."""
+    with Instance(settings=["defer_transports = virtual"]) as i:
+        inject(i, i.addr("ann"))
+        need(i.wait_log(r"status=deferred \(deferred transport\)"), i.log())
+        need(wait_for(lambda: [d for d, _ in queue(i)] == ["deferred"]), queue(i))
+        i.run("postqueue", "-f")
+        need(len(i.wait_mails("ann", 1)) == 1, i.log()[-800:])
+        inject(i, i.addr("ann"))
+        need(wait_for(lambda: i.log().count("(deferred transport)") == 2))
+        need(wait_for(lambda: [d for d, _ in queue(i)] == ["deferred"]), queue(i))
+        i.run("postqueue", "-i", queue(i)[0][1])
+        need(len(i.wait_mails("ann", 2)) == 2, i.log()[-800:])
+
+
+def test_failure_report():
+    """Undelivered mail returned to its sender, whole, or its headers."""
+    with Instance(settings=["enable_threaded_bounces = yes"]) as i:
+        inject(i, "-V", "env+1", i.addr("nosuch"))
+        inject(i, "-R", "hdrs", i.addr("nosuch"))
+        inject(i, "-N", "never", i.addr("nosuch"))
+        inject(i, "-N", "delay", i.addr("nosuch"))
+        need(wait_for(lambda: i.log().count(": removed") == 6), i.log())
+        got = reports(i, "bob", 2)
+        for m, note, state in got:
+            need(m["Subject"] == "Undelivered Mail Returned to Sender")
+            need(m["From"] == "Mail Delivery System <MAILER-DAEMON@example.test>", m["From"])
+            need(m["To"] == i.addr("bob") and m["Return-Path"] == "<>", m["To"])
+            need(m["Auto-Submitted"] == "auto-replied")
+            need(m["References"] == m["In-Reply-To"] == "<orig@x.test>", m["References"])
+            need("<nosuch@example.test>: unknown user" in note, note)
+            need(state[0]["Reporting-MTA"] == "dns; mx.example.test")
+            need(state[1]["Action"] == "failed" and state[1]["Status"] == "5.1.1")
+            need(state[1]["Final-Recipient"] == "rfc822; nosuch@example.test")
+        whole = [m for m, _, _ in got if m.get_payload()[2].get_content_type() == "message/rfc822"]
+        need(len(whole) == 1, "one whole, one headers")
+        need("body" in whole[0].get_payload()[2].as_string())
+        need([st[0]["Original-Envelope-Id"] for _, _, st in got].count("env+1") == 1)
+        need(wait_for(lambda: not queue(i)), queue(i))
+
+
+def test_postmaster_copies():
+    """notify_classes: copies of bounces, and mail that cannot be returned."""
+    with Instance(users=("ann", "bob", "pm"), settings=[
+            "notify_classes = bounce, 2bounce",
+            "bounce_notice_recipient = pm@example.test",
+            "2bounce_notice_recipient = pm@example.test"]) as i:
+        inject(i, i.addr("nosuch"))
+        reports(i, "bob", 1)
+        m, note, _ = reports(i, "pm", 1)[0]
+        need(m["Subject"] == "Postmaster Copy: Undelivered Mail", m["Subject"])
+        need(m.get_payload()[2].get_content_type() == "text/rfc822-headers")
+        i.run("sendmail", "-f", "<>", i.addr("gone"), stdin=b"Subject: y\n\nz\n")
+        need(len(i.wait_mails("pm", 2)) == 2, i.log()[-1500:])
+        subjects = {email.message_from_bytes(r)["Subject"] for r in i.mails("pm")}
+        need(subjects == {m["Subject"], "Postmaster Copy: Undelivered Mail"} and
+             len(i.mails("bob")) == 1, subjects)
+        need(wait_for(lambda: not queue(i)), queue(i))
+
+
+def test_double_bounce():
+    """What cannot be returned nor reported ends, once, with a line."""
+    with Instance(settings=["notify_classes = 2bounce",
+                            "2bounce_notice_recipient = gone2@example.test"]) as i:
+        i.run("sendmail", "-f", "<>", i.addr("gone"), stdin=b"Subject: y\n\nz\n")
+        need(i.wait_log(r"postmaster non-delivery notification: "), i.log())
+        need(i.wait_log(r"warning: .*undeliverable postmaster notification discarded"), i.log())
+        need(wait_for(lambda: not queue(i)), queue(i))
+        need(i.log().count(": removed") == 2, i.log())
+
+
+def test_verify_reports():
+    """sendmail -bv delivers nothing, -v delivers; both report."""
+    with Instance() as i:
+        inject(i, "-bv", i.addr("ann"), i.addr("nosuch"))
+        m, note, state = reports(i, "bob", 1)[0]
+        need(m["Subject"] == "Mail Delivery Status Report", m["Subject"])
+        by = {st["Final-Recipient"].split("; ")[1]: st for st in state[1:]}
+        need(by[i.addr("ann")]["Action"] == "deliverable", state)
+        need(by[i.addr("ann")]["Status"] == "2.0.0", state)
+        need(by[i.addr("nosuch")]["Action"] == "undeliverable", state)
+        need(by[i.addr("nosuch")]["Status"] == "5.1.1", state)
+        need(not i.mails("ann"), "-bv delivered")
+        need(i.wait_log(r"to=<ann@example.test>, .*status=deliverable \(delivers to maildir\)"))
+        inject(i, "-v", i.addr("ann"))
+        need(len(i.wait_mails("ann", 1)) == 1)
+        m, note, state = reports(i, "bob", 2)[-1]
+        got = [st for _, _, s in reports(i, "bob", 2) for st in s[1:] if st["Action"] == "delivered"]
+        need(len(got) == 1 and got[0]["Status"] == "2.0.0", i.log()[-1500:])
+        need(wait_for(lambda: not queue(i)), queue(i))
+
+
+def test_success_reports():
+    """NOTIFY=SUCCESS: delivered, and expanded by an alias."""
+    with Instance() as i:
+        inject(i, "-N", "success", i.addr("ann"))
+        m, note, state = reports(i, "bob", 1)[0]
+        need(m["Subject"] == "Successful Mail Delivery Report", m["Subject"])
+        need(state[1]["Action"] == "delivered" and state[1]["Status"] == "2.0.0", state)
+        inject(i, "-N", "success,failure", i.addr("ann"), i.addr("nosuch"))
+        need(len(i.wait_mails("bob", 3)) == 3, i.log()[-1500:])
+        by = collections.Counter(email.message_from_bytes(r)["Subject"] for r in i.mails("bob"))
+        need(by["Undelivered Mail Returned to Sender"] == 1 and
+             by["Successful Mail Delivery Report"] == 2, by)
+        need(wait_for(lambda: not queue(i)), queue(i))
+
+
+QUICK = ["minimal_backoff_time = 1s", "maximal_backoff_time = 1s", "queue_run_delay = 1s"]
+
+
+def test_delay_warning():
+    """One warning to the sender and postmaster's copy, and no second."""
+    with Instance(users=("ann", "bob", "pm"), settings=QUICK + [
+            "delay_warning_time = 2s", "notify_classes = delay",
+            "delay_notice_recipient = pm@example.test"]) as i:
+        lock_box(i, "ann")
+        inject(i, i.addr("ann"))
+        m, note, state = reports(i, "bob", 1)[0]
+        need(m["Subject"] == "Delayed Mail (still being retried)", m["Subject"])
+        need(state[1]["Action"] == "delayed" and state[1]["Status"][0] == "4", state)
+        need(state[1]["Will-Retry-Until"], state)
+        need(reports(i, "pm", 1)[0][0]["Subject"] == "Postmaster Warning: Delayed Mail")
+        time.sleep(2.5)
+        need(len(i.mails("bob")) == 1 and len(i.mails("pm")) == 1, "a second")
+        lock_box(i, "ann", False)
+        need(len(i.wait_mails("ann", 1)) == 1, i.log()[-1500:])
+        need(wait_for(lambda: not queue(i)), queue(i))
+
+
+def test_expiry():
+    """Mail that is too old goes back; a report that is too old ends."""
+    with Instance(settings=QUICK + ["maximal_queue_lifetime = 3s",
+                                    "bounce_queue_lifetime = 2s"]) as i:
+        lock_box(i, "ann")
+        inject(i, i.addr("ann"))
+        i.run("sendmail", "-f", "<>", i.addr("ann"), stdin=b"Subject: r\n\nz\n")
+        m, note, state = reports(i, "bob", 1)[0]
+        need(m["Subject"] == "Undelivered Mail Returned to Sender", m["Subject"])
+        need(state[1]["Action"] == "failed" and state[1]["Status"][0] == "4", state)
+        need(len(re.findall(r"status=expired, returned to sender", i.log())) == 2, i.log())
+        need(wait_for(lambda: not queue(i)), queue(i))
+
+
+def test_corrupt_files():
+    """A damaged file goes to corrupt/ with a line; a torn one is removed."""
+    with Instance(settings=["defer_transports = virtual"]) as i:
+        inject(i, i.addr("ann"))
+        need(wait_for(lambda: [d for d, _ in queue(i)] == ["deferred"]), queue(i))
+        qid = queue(i)[0][1]
+        for root, _, files in os.walk(os.path.join(i.dir, "spool", "deferred")):
+            if qid in files:
+                path = os.path.join(root, qid)
+        with open(path, "r+b") as f:
+            f.seek(300)
+            size = os.path.getsize(path)
+            f.seek(size // 2)
+            f.write(b"\x55" * (size - size // 2))
+        torn = os.path.join(i.dir, "spool", "incoming", "ABCDEF123")
+        with open(torn, "wb") as f:
+            f.write(b"\0" * 4096)
+        junk = os.path.join(i.dir, "spool", "incoming", "ABCDEF456")
+        with open(junk, "wb") as f:
+            f.write(os.urandom(4096))
+        for p in (torn, junk):
+            st = os.stat(os.path.dirname(p))
+            os.chown(p, st.st_uid, st.st_gid)
+            os.chmod(p, 0o600)
+        i.run("postqueue", "-f")
+        need(wait_for(lambda: sorted(queue(i)) == sorted([("corrupt", "ABCDEF456"), ("corrupt", qid)])),
+             queue(i), i.log()[-1500:])
+        need(i.wait_log(r'saving corrupt file "%s" from queue "deferred" to queue "corrupt"' % qid), i.log())
+        need(i.wait_log(r"ABCDEF123: removed"), i.log())
+        inject(i, i.addr("ann"))
+        need(i.wait_log(r"status=deferred \(deferred transport\)"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
