@@ -45,7 +45,7 @@ static int
 enter(int *at, const char *name)
 {
 	bool made = false;
-	int err, next;
+	int err, next = -1;
 
 	if (mkdirat(*at, name, 0700) == 0)
 		made = true;

@@ -228,6 +228,17 @@ test_handover(void **state)
 		}
 		if (i == 1)
 			assert_false(list_empty(&m.children));
+		list_each(l, &m.children)
+			child_free(container_of(l, struct child, link));
+		list_each(l, &m.sockets) {
+			struct socket_entry *s =
+			    container_of(l, struct socket_entry, link);
+
+			list_remove(l);
+			mem_free(s->name);
+			mem_free(s->service);
+			mem_free(s);
+		}
 	}
 }
 

@@ -130,11 +130,12 @@ test_rows(void **state)
 		{ ROLE_QMGR, DID_OPEN | DID_UNIX | DID_MAP_EXEC, false },
 		{ ROLE_AGENT, DID_OPEN | DID_UNIX | DID_MAP_EXEC, false },
 	};
-	struct seen *seen = mem_new(sizeof(*seen));
+	struct seen *seen;
 
 	(void)state;
 	if (!priv_is_root() || POSTERN_TEST_BUILD)
 		skip();
+	seen = mem_new(sizeof(*seen));
 	for (size_t i = 0; i < nitems(rows); i++) {
 		enter_and_look(rows[i].role, 65534, seen);
 		expect(seen, "NoNewPrivs:\t1");
