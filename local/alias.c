@@ -74,6 +74,22 @@ read_value(struct local *l, struct arena *arena, struct alias *alias)
 	return ALIAS_LOCAL;
 }
 
+/* As postalias writes the key, quoted where it must be; or else as it is. */
+static enum found
+look_up(struct local *l, struct str name, struct buf *value)
+{
+	enum found found;
+	struct buf key;
+
+	buf_init(&key, VALUE_MAX);
+	address_quote_822(name, &key);
+	found = tables_get(l->aliases, buf_view(&key), value);
+	if (found == NONE && !str_eq(buf_view(&key), name))
+		found = tables_get(l->aliases, name, value);
+	buf_free(&key);
+	return found;
+}
+
 /* owner-NAME is an alias too: it gets what cannot be delivered. */
 static enum found
 find_owner(struct local *l, struct arena *arena, struct str name,
@@ -87,7 +103,7 @@ find_owner(struct local *l, struct arena *arena, struct str name,
 		return NONE;
 	buf_init(&value, VALUE_MAX);
 	owner = arena_printf(arena, "owner-" STRF, STRV(name));
-	found = tables_get(l->aliases, str_of(owner), &value);
+	found = look_up(l, str_of(owner), &value);
 	if (found == FOUND)
 		alias->owner = str_of(arena_printf(arena, "%s@" STRF, owner,
 		    STRV(l->myorigin)));
@@ -100,13 +116,11 @@ alias_find(struct local *l, struct arena *arena, struct str name,
     struct alias *alias)
 {
 	enum alias_kind kind = ALIAS_RETRY;
-	struct buf key, got;
+	struct buf got;
 
 	*alias = (struct alias){ .value = STR(""), .owner = STR("") };
-	buf_init(&key, VALUE_MAX);
 	buf_init(&got, VALUE_MAX);
-	address_quote_822(name, &key);
-	switch (tables_get(l->aliases, buf_view(&key), &got)) {
+	switch (look_up(l, name, &got)) {
 	case FOUND:
 		alias->value = arena_str(arena, str_trim(buf_view(&got)));
 		if (find_owner(l, arena, name, alias) != RETRY)
@@ -121,7 +135,6 @@ alias_find(struct local *l, struct arena *arena, struct str name,
 	if (kind == ALIAS_RETRY)
 		log_warn("alias_maps: lookup of '" STRF "' failed: %s",
 		    STRV(name), tables_error(l->aliases));
-	buf_free(&key);
 	buf_free(&got);
 	return kind;
 }

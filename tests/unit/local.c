@@ -93,6 +93,10 @@ static const struct {
 	{ "include", ALIAS_OTHER, { NULL }, "" },
 	{ "mixed", ALIAS_OTHER, { NULL }, "" },
 	{ "comma", ALIAS_EMPTY, { NULL }, "" },
+	/* the key as postalias writes it, then bare */
+	{ "john doe", ALIAS_LOCAL, { "alice" }, "" },
+	{ "mary doe", ALIAS_LOCAL, { "bob" }, "" },
+	{ "both ways", ALIAS_FORWARD, { "alice@here" }, "owner-both ways@here" },
 };
 
 static void
@@ -109,7 +113,9 @@ test_alias(void **state)
 	    "{list = alice}, {owner-list = bob}, {command = \"|cat\"}, "
 	    "{bare = |cat}, {file = /dev/null}, "
 	    "{include = :include:/etc/x}, {mixed = alice, \"|cat\"}, "
-	    "{comma = ,} }"), NULL, TABLE_FOLD, &why);
+	    "{comma = ,}, {\"john doe\" = alice}, {mary doe = bob}, "
+	    "{\"both ways\" = alice}, {both ways = bob}, "
+	    "{\"owner-both ways\" = bob} }"), NULL, TABLE_FOLD, &why);
 	assert_int_equal(why.n, 0);
 	l.destinations = match_list_open(STR("here"), NULL, MATCH_WHOLE,
 	    &why);
