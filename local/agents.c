@@ -1,5 +1,8 @@
 /*
  * agents - who waits for which uid's agent, and what was sent to it.
+ *
+ * An agent is asked for so many stores at once and no more: one uid may own
+ * all mailboxes, and a message may have as many recipients as it likes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,11 +12,20 @@
 #define COME_MS		15000	/* for an agent to start */
 #define STORE_MS	3600000	/* for a store to be answered */
 #define WAITING_MAX	5000
+#define AT_ONCE		512	/* of one agent, from each of us */
 #define SENDS_MAX	2	/* of one store */
 #define REASON_MAX	512
 
+struct crew {				/* of one uid; stays */
+	struct list	 waiting;	/* for one of those at once to end */
+	size_t		 busy;
+	bool		 starting;
+	char		 name[32];	/* the uid */
+};
+
 struct wish {
-	struct list	  link;		/* in agents.waiting */
+	struct list	  link;		/* in agents.waiting or crew.waiting */
+	struct crew	 *crew;
 	struct agents	 *agents;
 	struct agent_id	  id;
 	struct msg_store  job;
@@ -28,6 +40,7 @@ struct agents {
 	struct service *service;
 	struct list	waiting;
 	size_t		nwaiting;
+	struct map     *crews;
 };
 
 static void	on_message(void *, struct talk *, enum msg, const void *);
@@ -43,14 +56,54 @@ agents_new(struct service *service)
 
 	a->service = service;
 	list_init(&a->waiting);
+	a->crews = map_new();
 	return a;
+}
+
+static struct crew *
+crew_of(struct agents *a, uid_t uid)
+{
+	struct crew *c;
+	char name[sizeof(c->name)];
+
+	snprintf(name, sizeof(name), "%lu", (unsigned long)uid);
+	c = map_get(a->crews, str_of(name));
+	if (c != NULL)
+		return c;
+	c = mem_new(sizeof(*c));
+	memcpy(c->name, name, sizeof(name));
+	list_init(&c->waiting);
+	(void)map_set(a->crews, str_of(name), c);
+	return c;
+}
+
+/* Those whose turn it is; one that fails at once makes room for the next. */
+static void
+start_some(struct crew *c)
+{
+	if (c->starting)
+		return;
+	c->starting = true;
+	while (c->busy < AT_ONCE && !list_empty(&c->waiting)) {
+		struct wish *w = container_of(c->waiting.next, struct wish,
+		    link);
+
+		list_remove(&w->link);
+		c->busy++;
+		seek(w);
+	}
+	c->starting = false;
 }
 
 static void
 finish(struct wish *w, const struct msg_store_done *m)
 {
+	struct crew *c = w->crew;
+
 	w->done(w->ctx, m);
 	mem_free(w);
+	c->busy--;
+	start_some(c);
 }
 
 static void
@@ -130,12 +183,10 @@ static void
 seek(struct wish *w)
 {
 	struct agents *a = w->agents;
-	struct channel *channel;
-	char name[32];
+	struct str name = str_of(w->crew->name);
+	struct channel *channel = service_peer(a->service, ROLE_AGENT, name);
 	bool wanted;
 
-	snprintf(name, sizeof(name), "%lu", (unsigned long)w->id.uid);
-	channel = service_peer(a->service, ROLE_AGENT, str_of(name));
 	if (channel != NULL) {
 		send_to(w, channel);
 		return;
@@ -147,8 +198,8 @@ seek(struct wish *w)
 	wanted = is_wanted(a, w->id.uid);
 	list_append(&a->waiting, &w->link);
 	a->nwaiting++;
-	w->wait = service_wait_peer(a->service, ROLE_AGENT, str_of(name),
-	    COME_MS, come, w);
+	w->wait = service_wait_peer(a->service, ROLE_AGENT, name, COME_MS,
+	    come, w);
 	if (!wanted)
 		service_tell_master(a->service, MSG_agent_want,
 		    &(struct msg_agent_want){ .uid = w->id.uid,
@@ -168,7 +219,9 @@ agents_store(struct agents *a, const struct agent_id *id,
 	w->job = *job;
 	w->done = done;
 	w->ctx = ctx;
-	seek(w);
+	w->crew = crew_of(a, id->uid);
+	list_append(&w->crew->waiting, &w->link);
+	start_some(w->crew);
 }
 
 void

@@ -313,5 +313,62 @@ def test_corrupt_files():
         need(i.wait_log(r"status=deferred \(deferred transport\)"))
 
 
+CATCH_ALL = ["virtual_mailbox_maps = inline:{ {bob@example.test = example.test/bob/}, "
+             "{@example.test = example.test/ann/} }", "smtpd_recipient_limit = 20001"]
+
+
+def small_mail_passes(i, n=10, seconds=2):
+    """Each of n mails for bob is there in that time; the longest."""
+    worst = 0
+    for k in range(n):
+        have, start = len(i.mails("bob")), time.monotonic()
+        i.send("Subject: small\n\nx\n", to=[i.addr("bob")])
+        need(wait_for(lambda: len(i.mails("bob")) > have, 20, 0.01), "small mail", k,
+             i.log()[-1500:])
+        worst = max(worst, time.monotonic() - start)
+    need(worst < seconds, "small mail took", worst)
+    return worst
+
+
+def test_big_message_and_small_mail():
+    """10,000 recipients: all once, while small mail passes."""
+    with Instance(settings=CATCH_ALL) as i:
+        n = 10000
+        i.send(to=many(i, n))
+        small_mail_passes(i)
+        need(status(i, "active") > 0, "was over too early to say")
+        need(wait_for(lambda: not queue(i), 60), i.log()[-1500:])
+        got = delivered_to(i.mails("ann"))
+        need(len(got) == n and max(got.values()) == 1, len(got))
+
+
+def test_many_deliveries_of_one_owner():
+    """More at once than an agent takes: they wait, none is put off."""
+    with Instance(settings=CATCH_ALL + [
+            "virtual_destination_recipient_limit = 5000"]) as i:
+        n = 5000
+        i.send(to=many(i, n))
+        need(wait_for(lambda: not queue(i), 60), i.log()[-1500:])
+        got = delivered_to(i.mails("ann"))
+        need(len(got) == n and max(got.values()) == 1, len(got))
+        need("status=deferred" not in i.log(), "put off")
+
+
+def test_one_bad_mailbox():
+    """Mail for a mailbox that cannot be written waits; others' goes on."""
+    with Instance(settings=["initial_destination_concurrency = 5"]) as i:
+        lock_box(i, "ann")
+        with i.smtp() as s:
+            for k in range(200):
+                s.sendmail("a@else.test", [i.addr("ann")], "Subject: %d\n\nx\n" % k)
+        small_mail_passes(i)
+        need(wait_for(lambda: status(i, "deferred") == 200), ctl(i, "status"))
+        need(ctl(i, "status").count("rests") == 0, ctl(i, "status"))
+        lock_box(i, "ann", False)
+        i.run("postqueue", "-f")
+        need(len(i.wait_mails("ann", 200)) == 200, i.log()[-1500:])
+        need(wait_for(lambda: not queue(i)), queue(i))
+
+
 if __name__ == "__main__":
     sys.exit(main(globals()))
