@@ -69,7 +69,8 @@ put(struct mail *m, const struct queue_rcpt *r)
 		m->rcpts = mem_grow(m->rcpts, m->rcpts_cap, sizeof(*m->rcpts));
 	}
 	m->rcpts[m->nrcpts] = *r;
-	if (str_eq(r->original, r->address))
+	if (!m->c->conf.enable_original_recipient ||
+	    str_eq(r->original, r->address))
 		m->rcpts[m->nrcpts].original = STR("");
 	m->nrcpts++;
 }

@@ -370,5 +370,73 @@ def test_one_bad_mailbox():
         need(wait_for(lambda: not queue(i)), queue(i))
 
 
+def cpu_ticks(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_no_such_transport():
+    """Mail for hosts elsewhere, which nobody can deliver yet, waits and
+    costs nothing; the mail of this machine does not wait for it."""
+    with Instance(settings=["smtpd_recipient_limit = 20001"]) as i:
+        n, messages = 20000, 200
+        i.send(to=["u%05d@d%05d.test" % (k, k) for k in range(n)])
+        with i.smtp() as s:
+            for k in range(messages):
+                s.sendmail("a@b.test", ["x@d%d.test" % k], "Subject: x\n\ny\n")
+        small_mail_passes(i)
+        need(wait_for(lambda: status(i, "deferred") == messages + 1), ctl(i, "status"))
+        need(i.wait_log(r"qmgr.*to=<x@d7.test>, relay=none, .*dsn=4.3.0, "
+                        r"status=deferred \(mail transport unavailable\)"))
+        out = i.run("mailq")[1]
+        need("(mail transport unavailable)" in out and "u19999@d19999.test" in out)
+        need(re.search(r"-- \d+ Kbytes in %d Requests\." % (messages + 1), out), out[-200:])
+        need("qmgr" in i.run("postern", "-c", i.etc, "status")[1])
+        qmgr = i.pids("qmgr")[0]
+        before = cpu_ticks(qmgr)
+        time.sleep(1)
+        need(cpu_ticks(qmgr) - before <= 5, "qmgr spins")
+        i.run("postqueue", "-f")
+        small_mail_passes(i)
+        need(wait_for(lambda: status(i, "put_off") == 2 * (n + messages)), ctl(i, "status"))
+        need(wait_for(lambda: status(i, "active") == 0))
+
+
+def test_filter():
+    """FILTER of access(5): the whole message to that transport."""
+    with Instance(settings=["smtpd_data_restrictions = check_client_access "
+                            "static:{FILTER discard:filtered}"]) as i:
+        i.send(to=[i.addr("ann"), i.addr("bob"), "x@elsewhere.test"])
+        for to in (i.addr("ann"), i.addr("bob"), "x@elsewhere.test"):
+            need(i.wait_log(r"discard.*: to=<%s>, relay=none, .*status=sent \(filtered\)" % re.escape(to)),
+                 i.log())
+        i.set("smtpd_data_restrictions = check_client_access static:{FILTER scan:127.0.0.1:10025}")
+        i.run("postern", "-c", i.etc, "reload")
+        time.sleep(0.5)
+        i.send(to=[i.addr("ann")])
+        need(i.wait_log(r"to=<ann@example.test>, .*status=deferred \(mail transport unavailable\)"), i.log())
+        need(i.wait_log(r"warning: connect to transport private/scan: No such file or directory"), i.log())
+        need(not i.mails("ann"), "delivered past the filter")
+
+
+def test_original_recipient():
+    """X-Original-To and orig_to, unless enable_original_recipient = no;
+    times with the decimals of delay_logging_resolution_limit."""
+    for on in ("yes", "no"):
+        i = Instance(settings=["enable_original_recipient = " + on,
+                               "delay_logging_resolution_limit = " + ("6" if on == "yes" else "0")])
+        with open(os.path.join(i.etc, "virtual"), "a") as f:
+            f.write("alias@example.test ann@example.test\n")
+        with i:
+            i.send(to=[i.addr("alias")])
+            mail = i.wait_mails("ann", 1)[0]
+            need((b"X-Original-To: alias@example.test" in mail) == (on == "yes"), mail)
+            need(("orig_to=<alias@example.test>" in i.log()) == (on == "yes"), i.log())
+            delays = re.search(r"relay=virtual, delay=(\S+), delays=(\S+),", i.log())
+            digits = [len(x.partition(".")[2]) for x in delays.group(2).split("/")]
+            need(max(digits) > 2 if on == "yes" else max(digits) == 0, delays.group(0))
+
+
 if __name__ == "__main__":
     sys.exit(main(globals()))
