@@ -415,7 +415,8 @@ on_cleanup_gone(void *ctx, struct talk *t, const char *why)
 		say(s, tx->failed);
 		transaction_reset(s);
 		wait_over(s, COMMAND);
-	}
+	} else if (s->state == DATA || s->state == BDAT)
+		stream_pause(s->stream, false);	/* no on_drained will come */
 }
 
 /* Unless a restriction's reply was the one to this very chunk. */
