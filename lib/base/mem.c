@@ -21,14 +21,17 @@ die_hook(void (*fn)(const char *text))
 void
 die(const char *fmt, ...)
 {
+	void (*last_words)(const char *) = hook;
 	char text[1024];
 	va_list ap;
+
+	hook = NULL;		/* they may need memory: then end all the same */
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (hook != NULL)
-		hook(text);
+	if (last_words != NULL)
+		last_words(text);
 	else
 		fprintf(stderr, "%s\n", text);
 	abort();
