@@ -138,7 +138,13 @@ session_close(struct session *s, const char *why)
 	struct smtpd *d = s->smtpd;
 	struct arena *a = s->arena;
 
-	if (why != NULL)
+	if (why != NULL && s->tx != NULL &&
+	    (s->state == DATA || s->state == BDAT))
+		log_info("%s after " STRF " (%llu bytes) from " STRF "[" STRF
+		    "]", why, STRV(s->where),
+		    (unsigned long long)s->tx->content.size, STRV(s->name),
+		    STRV(s->addr));
+	else if (why != NULL)
 		log_info("%s after " STRF " from " STRF "[" STRF "]", why,
 		    STRV(s->where), STRV(s->name), STRV(s->addr));
 	log_end(s);

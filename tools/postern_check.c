@@ -96,17 +96,26 @@ check_owner(struct conf *conf, struct problems *problems)
 				    "other's", names[i], names[j]);
 }
 
-/* Prints the lines of a text that were not printed before. */
+/*
+ * Prints the lines of a text that were not printed before; what was an error
+ * to one is no warning of another.
+ */
 static void
 print_new(struct map *printed, struct str text)
 {
-	struct str line;
+	struct str line, what;
+	bool warning;
 
 	while (str_token(&text, "\n", &line)) {
-		if (map_get(printed, line) != NULL)
+		warning = str_starts(line, STR("warning: "));
+		what = str_from(line, str_chr(line, ':'));
+		if (map_get(printed, line) != NULL ||
+		    (warning && map_get(printed, what) != NULL))
 			continue;
 		fprintf(stderr, STRF "\n", STRV(line));
 		map_set(printed, line, printed);
+		if (!warning)
+			map_set(printed, what, printed);
 	}
 }
 
