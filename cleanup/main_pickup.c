@@ -71,6 +71,17 @@ scan_end(struct pickup *p)
 	scan_begin(p);
 }
 
+void
+pickup_remove(struct pickup *p, const char *name)
+{
+	bool gone = unlinkat(p->queue.dir[Q_MAILDROP], name, 0) == 0 ||
+	    errno == ENOENT;
+
+	if (!gone)
+		log_warn("remove maildrop/%s: %s", name, strerror(errno));
+	map_set(p->handed, str_of(name), gone ? NULL : p);
+}
+
 static bool
 wanted(const struct pickup *p, struct str name)
 {
@@ -90,7 +101,9 @@ scan_on(struct pickup *p)
 			scan_end(p);
 			return;
 		}
-		if (wanted(p, str_of(e->d_name)))
+		if (map_get(p->handed, str_of(e->d_name)) != NULL)
+			pickup_remove(p, e->d_name);
+		else if (wanted(p, str_of(e->d_name)))
 			pickup_job_start(p, e->d_name);
 	}
 }
@@ -165,6 +178,7 @@ start(void *ctx, struct service *service)
 	list_init(&p->jobs);
 	p->busy = map_new();
 	p->later = map_new();
+	p->handed = map_new();
 	p->wakeup = timer_new(p->loop, on_wakeup, p);
 	p->next = timer_new(p->loop, continue_later, p);
 }

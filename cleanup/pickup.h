@@ -32,6 +32,8 @@ struct pickup {
 	size_t		   njobs;
 	struct map	  *busy;	/* name: its job */
 	struct map	  *later;	/* names that wait for a wakeup */
+	struct map	  *handed;	/* as later: cleanup has it, but the
+					 * file could not be removed */
 	DIR		  *scan;	/* under way, or NULL */
 	bool		   again;	/* scan once more when done */
 	struct timer	  *wakeup;	/* once a minute */
@@ -41,6 +43,8 @@ struct pickup {
 };
 /* A job has ended: look for the next. retry: at the next wakeup. */
 void		 pickup_job_done(struct pickup *, struct str name, bool retry);
+/* Cleanup has it: the file goes, if not now then at a later scan. */
+void		 pickup_remove(struct pickup *, const char *name);
 
 /* --- pickup_source.c --- */
 enum source_item { SRC_SENDER, SRC_ATTR, SRC_RCPT, SRC_CONTENT, SRC_END,

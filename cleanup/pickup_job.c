@@ -79,9 +79,7 @@ finish(struct job *j, bool retry)
 static void
 remove_file(struct job *j)
 {
-	if (unlinkat(j->p->queue.dir[Q_MAILDROP], j->name, 0) != 0 &&
-	    errno != ENOENT)
-		log_warn("remove maildrop/%s: %s", j->name, strerror(errno));
+	pickup_remove(j->p, j->name);
 	finish(j, false);
 }
 
