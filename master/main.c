@@ -106,6 +106,7 @@ check(struct master *m, struct problems *problems)
 	if (root_spool(m, m->plan, true, problems) &&
 	    !root_is_locked(m->spool_fd))
 		listen_check(m, problems);
+	(void)root_log_allowed(m->plan, problems);
 	fatal = give_up(problems, true);
 	return (fatal || !preview_daemons(m) ? 1 : 0);
 }

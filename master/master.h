@@ -190,6 +190,8 @@ bool		 root_spool(struct master *, struct plan *, bool check_only,
 		    struct problems *);
 int		 root_lock(struct master *, int spool, pid_t *other);
 bool		 root_is_locked(int spool);	/* a master runs */
+/* Is maillog_file where it may be? Else a problem. */
+bool		 root_log_allowed(const struct plan *, struct problems *);
 int		 root_log_file(const struct plan *, struct problems *);
 
 /* handover.c */

@@ -232,15 +232,23 @@ root_is_locked(int spool)
 	return (locked);
 }
 
-static bool
-log_place_allowed(struct conf *conf, struct str path)
+bool
+root_log_allowed(const struct plan *plan, struct problems *problems)
 {
-	struct str rest = conf_get(conf, "maillog_file_prefixes"), prefix;
+	struct conf *conf = plan->conf;
+	struct str path = conf_get(conf, "maillog_file"), prefix;
+	struct str rest = conf_get(conf, "maillog_file_prefixes");
+	int line = 0;
+	const char *file = conf_where(conf, STR("maillog_file"), &line);
 
+	if (path.n == 0)
+		return (true);
 	while (conf_list_next(&rest, &prefix))
 		if (str_starts(path, prefix) && (path.n == prefix.n ||
 		    path.p[prefix.n] == '/'))
 			return (true);
+	problem_add(problems, true, file, line, "maillog_file " STRF
+	    " is outside maillog_file_prefixes", STRV(path));
 	return (false);
 }
 
@@ -264,15 +272,8 @@ root_log_file(const struct plan *plan, struct problems *problems)
 
 	if (name.n == 0)
 		return (-1);
-	if (!log_place_allowed(plan->conf, name)) {
-		int line = 0;
-		const char *file = conf_where(plan->conf,
-		    STR("maillog_file"), &line);
-
-		problem_add(problems, true, file, line, "maillog_file " STRF
-		    " is outside maillog_file_prefixes", STRV(name));
+	if (!root_log_allowed(plan, problems))
 		return (-1);
-	}
 	if (str_eq(name, STR("/dev/stdout")))
 		return (fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10));
 	arena = arena_new(8192);

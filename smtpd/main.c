@@ -21,6 +21,7 @@ static void on_drained(void *ctx, struct channel *);
 static void on_drain(void *ctx);
 static void on_stop(void *ctx);
 static bool get_bool(struct conf *, const char *name, struct problems *);
+static int64_t get_size(struct conf *, const char *name, struct problems *);
 static struct str rewrite_tables(struct smtpd *, struct problems *);
 static struct match_list *networks(struct smtpd *, struct str list,
 		const char *name, struct problems *);
@@ -55,12 +56,8 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	list_init(&d->listeners);
 	d->myhostname = conf_get(conf, "myhostname");
 	d->mail_name = conf_get(conf, "mail_name");
-	if (!conf_parse_size(conf_get(conf, "message_size_limit"),
-	    &d->message_size_limit) ||
-	    !conf_parse_size(conf_get(conf, "line_length_limit"),
-	    &d->line_max))
-		problem_add(p, true, NULL, 0, "message_size_limit and "
-		    "line_length_limit: give whole numbers");
+	d->message_size_limit = get_size(conf, "message_size_limit", p);
+	d->line_max = get_size(conf, "line_length_limit", p);
 	if (d->line_max > STREAM_INPUT_MAX / 2)
 		d->line_max = STREAM_INPUT_MAX / 2;
 	d->smtputf8 = get_bool(conf, "smtputf8_enable", p);
@@ -178,6 +175,19 @@ get_bool(struct conf *conf, const char *name, struct problems *p)
 	if (!conf_parse_bool(conf_get(conf, name), &on))
 		problem_add(p, true, file, line, "%s: say yes or no", name);
 	return on;
+}
+
+static int64_t
+get_size(struct conf *conf, const char *name, struct problems *p)
+{
+	int64_t n = 0;
+	int line = 0;
+	const char *file = conf_where(conf, str_of(name), &line);
+
+	if (!conf_parse_size(conf_get(conf, name), &n))
+		problem_add(p, true, file, line, "%s: give a whole number",
+		    name);
+	return n;
 }
 
 /*
