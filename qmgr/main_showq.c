@@ -61,8 +61,6 @@ client_free(struct client *c)
 	list_remove(&c->link);
 	mem_free(c);
 	s->nclients--;
-	if (s->listener != NULL)
-		listener_pause(s->listener, false);
 	if (s->draining && s->nclients == 0)
 		service_exit(s->service);
 }
@@ -126,6 +124,7 @@ on_timeout(void *ctx)
 	client_free(ctx);
 }
 
+/* Of too many, the one who has been reading for longest makes room. */
 static void
 on_accept(void *ctx, int fd, const struct sockaddr_storage *from)
 {
@@ -134,11 +133,13 @@ on_accept(void *ctx, int fd, const struct sockaddr_storage *from)
 	struct buf hello;
 
 	(void)from;
+	if (s->nclients >= CLIENTS_MAX)
+		client_free(container_of(s->clients.next, struct client,
+		    link));
 	c->showq = s;
 	c->walk = showq_walk_new(&s->queue, s->null_sender);
 	list_append(&s->clients, &c->link);
-	if (++s->nclients >= CLIENTS_MAX)
-		listener_pause(s->listener, true);
+	s->nclients++;
 	c->stream = stream_new(s->loop, fd, &client_ops, c);
 	c->again = timer_new(s->loop, on_written, c);
 	buf_init(&hello, 256);
