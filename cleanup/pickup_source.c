@@ -89,6 +89,21 @@ lock_file(struct source *s)
 	return s->st.st_nlink > 0 ? 0 : ENOENT;
 }
 
+/* postdrop opens a file to others when it is whole: until then, patience. */
+static int
+why_unopened(struct source *s, int dir, const char *name)
+{
+	int err = errno;
+
+	if (err == ELOOP)
+		return bad_file(s, "a symbolic link");
+	if (err == EACCES && fstatat(dir, name, &s->st,
+	    AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(s->st.st_mode) &&
+	    (s->st.st_mode & 0700) != 0700 && s->st.st_nlink == 1)
+		return EAGAIN;
+	return err;
+}
+
 int
 source_open(struct source *s, const struct pickup *p, const char *name)
 {
@@ -100,7 +115,7 @@ source_open(struct source *s, const struct pickup *p, const char *name)
 	s->fd = openat(p->queue.dir[Q_MAILDROP], name, O_RDONLY | O_NOFOLLOW |
 	    O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (s->fd < 0)
-		return errno == ELOOP ? bad_file(s, "a symbolic link") : errno;
+		return why_unopened(s, p->queue.dir[Q_MAILDROP], name);
 	err = check_file(s);
 	if (err == 0)
 		err = lock_file(s);
