@@ -42,7 +42,8 @@ def is_spare(path):
 
 
 def queue(i):
-    """Messages of all directories: (directory, id)."""
+    """Messages of all directories: (directory, id). One that moves while we
+    look may be missed: look for what it leads to first."""
     return [(d, f) for d, f in i.queue() if d != "incoming" or
             not is_spare(os.path.join(i.dir, "spool", d, f))]
 
@@ -436,6 +437,61 @@ def test_original_recipient():
             delays = re.search(r"relay=virtual, delay=(\S+), delays=(\S+),", i.log())
             digits = [len(x.partition(".")[2]) for x in delays.group(2).split("/")]
             need(max(digits) > 2 if on == "yes" else max(digits) == 0, delays.group(0))
+
+
+class Fault:
+    """System calls of a process fail while this lasts."""
+
+    def __init__(self, pid, calls, error):
+        self.p = subprocess.Popen(
+            ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
+             "-e", "inject=%s:error=%s" % (calls, error), "-p", str(pid)],
+            stdin=subprocess.DEVNULL)
+        self.pid = pid
+
+    def traced(self):
+        with open("/proc/%d/status" % self.pid) as f:
+            return not re.search(r"^TracerPid:\s+0$", f.read(), re.M)
+
+    def __enter__(self):
+        need(wait_for(self.traced, 5), "strace does not attach")
+
+    def __exit__(self, *_):
+        self.p.terminate()
+        self.p.wait(10)
+
+
+FAULTS = [("renameat2", "ENOSPC"), ("renameat2", "EIO"), ("unlinkat", "EIO"),
+          ("pwrite64", "ENOSPC"), ("utimensat", "EIO"), ("openat", "EMFILE"),
+          ("pread64", "EIO"), ("renameat2,unlinkat,pwrite64,utimensat", "EROFS")]
+
+
+def test_local_faults_of_qmgr():
+    """The queue's files cannot be moved, removed, written: nothing is lost
+    or spins, and what waited goes when that is over."""
+    with Instance(users=("ann", "bob", "cat"), settings=QUICK) as i:
+        qmgr, told = i.pids("qmgr")[0], 0
+        for n, (calls, error) in enumerate(FAULTS, 1):
+            lock_box(i, "cat")
+            with Fault(qmgr, calls, error):
+                before = cpu_ticks(qmgr)
+                start = time.monotonic()
+                text = "Subject: %s %s\n\nx\n" % (calls, error)
+                inject(i, i.addr("ann"), text=text)
+                inject(i, i.addr("ann"), i.addr("nosuch"), text=text)
+                inject(i, i.addr("cat"), text=text)
+                time.sleep(2)
+                took = time.monotonic() - start
+                need(cpu_ticks(qmgr) - before < 30 * took, calls, error, "qmgr spins")
+            need(i.pids("qmgr") == [qmgr], calls, "qmgr ended")
+            lock_box(i, "cat", False)
+            i.wait_mails("cat", n)
+            need(wait_for(lambda: not queue(i), 20), calls, error, queue(i), i.log()[-3000:])
+            what = (calls, error, len(i.mails("ann")), len(i.mails("cat")), len(i.mails("bob")))
+            need(what[2:] == (2 * n, n, n), what, i.log()[-3000:])
+            lines = len(re.findall(r"qmgr.*warning: ", i.log())) - told
+            need(lines < 40, "lines of warning", lines)
+            told += lines
 
 
 if __name__ == "__main__":
