@@ -27,7 +27,7 @@ struct receiver {		/* until mail_begin there is no mail */
 	struct list	 early;	/* in c->early */
 	int64_t		 due_ms; /* early: sync it then */
 	bool		 offered; /* early, and to a qmgr that is still there */
-	bool		 delivered, unread; /* what that qmgr said */
+	bool		 delivered, unread, again; /* what that qmgr said */
 };
 
 static void	 on_message(void *, struct talk *, enum msg, const void *);
@@ -242,10 +242,13 @@ receive_settled(struct cleanup *c, const struct msg_settled *s)
 	if (r == NULL) {	/* it was synced and answered meanwhile */
 		if (s->delivered && queue_id_valid(s->queue_id))
 			remove_file(c, s->queue_id);
+		else if (s->again)
+			offer(c, s->queue_id, STR(""), -1);
 		return;
 	}
 	r->delivered = s->delivered != 0;
 	r->unread = s->unread != 0;
+	r->again = s->again != 0;
 	leave_early(r);
 	if (waits && r->delivered)
 		sync_done(r, 0);	/* in its mailboxes: that is durable */
@@ -338,7 +341,7 @@ sync_done(void *ctx, int err)
 		answer(r);
 		return;
 	}
-	if (m->hold || r->offered) {
+	if (m->hold || (r->offered && !r->again)) {
 		close(queue_writer_keep(&m->writer));
 	} else {
 		arena = arena_new(OFFER_MAX + 64);

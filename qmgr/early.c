@@ -15,6 +15,7 @@
 #include "qmgr/qmgr.h"
 
 #define RCPTS_MAX 50		/* more take longer than a sync */
+#define REMEMBERED 4096		/* delivered ones, for scans */
 
 void
 early_begin(struct message *m, struct channel *from)
@@ -57,6 +58,34 @@ is_unread(const struct message *m)
 	return true;
 }
 
+static void
+remember(struct qmgr *q, const char *id)
+{
+	if (q->settled == NULL)
+		q->settled = mem_new(REMEMBERED * sizeof(*q->settled));
+	memcpy(q->settled[q->nsettled++ % REMEMBERED], id, QUEUE_ID_MAX);
+}
+
+struct map *
+early_delivered(const struct qmgr *q)
+{
+	size_t n = q->nsettled < REMEMBERED ? q->nsettled : REMEMBERED;
+	struct map *ids = map_new();
+
+	for (size_t i = 0; i < n; i++)
+		(void)map_set(ids, str_of(q->settled[i]), q->settled[i]);
+	return ids;
+}
+
+void
+early_sweep(struct qmgr *q, const char *id)
+{
+	int err = queue_remove_left(&q->queue, Q_INCOMING, id);
+
+	if (err != 0 && err != ENOENT && err != EWOULDBLOCK)
+		log_warn("%s: cannot remove it: %s", id, strerror(err));
+}
+
 void
 early_settle(struct message *m, bool delivered)
 {
@@ -65,7 +94,9 @@ early_settle(struct message *m, bool delivered)
 	if (to == NULL)
 		return;
 	m->early = NULL;
-	if (!delivered)
+	if (delivered)
+		remember(m->q, m->msg.id);
+	else
 		activate(m);
 	channel_send(to, MSG_settled, &(struct msg_settled){
 	    .queue_id = str_of(m->msg.id), .delivered = delivered,

@@ -183,7 +183,7 @@ message_offer(struct qmgr *q, struct channel *from, const struct msg_offer *o)
 out:
 	if (o->early)
 		channel_send(from, MSG_settled, &(struct msg_settled){
-		    .queue_id = o->queue_id });
+		    .queue_id = o->queue_id, .again = 1 });
 	arena_free(&arena);
 	fd_close(&fd);
 }

@@ -122,6 +122,8 @@ struct qmgr {
 	int64_t		 wall0_us, steady0_ms;	/* the clock that we trust */
 	int64_t		 jump_us;	/* the wall clock jumped ahead by this */
 	int64_t		 jump_at_us;	/* mail that is older: take it off */
+	char		(*settled)[QUEUE_ID_MAX]; /* early.c: the last ones */
+	size_t		 nsettled;
 	uint64_t	 sent, put_off, bounced, removed; /* since start */
 };
 
@@ -174,6 +176,10 @@ void		 early_route(struct message *, enum role);
 void		 early_settle(struct message *, bool delivered);
 void		 early_withdraw(struct qmgr *, struct str id);
 void		 early_gone(struct qmgr *, const struct channel *);
+/* Ids of those that were delivered lately; cleanup is to remove them. */
+struct map	*early_delivered(const struct qmgr *);
+/* One of them is still in incoming/: away with it, if cleanup is not at it. */
+void		 early_sweep(struct qmgr *, const char *id);
 
 /* resolve.c */
 struct mail_transport *transport_get(struct qmgr *, struct str name);

@@ -33,10 +33,18 @@ found_new(void *ctx, const char *id, enum queue_dir dir)
 	return true;
 }
 
+struct incoming { struct qmgr *q; struct map *delivered; };
+
+/* Cleanup may not have removed yet what was delivered early, or have died. */
 static bool
 found_incoming(void *ctx, const char *id)
 {
-	return found_new(ctx, id, Q_INCOMING);
+	struct incoming *in = ctx;
+
+	if (map_get(in->delivered, str_of(id)) == NULL)
+		return found_new(in->q, id, Q_INCOMING);
+	early_sweep(in->q, id);
+	return true;
 }
 
 static bool
@@ -79,9 +87,9 @@ found_deferred(void *ctx, const char *id)
 
 static void
 scan(struct qmgr *q, enum queue_dir dir,
-    bool (*fn)(void *ctx, const char *id))
+    bool (*fn)(void *ctx, const char *id), void *ctx)
 {
-	int err = queue_scan(&q->queue, dir, fn, q);
+	int err = queue_scan(&q->queue, dir, fn, ctx);
 
 	if (err != 0)
 		log_warn("scan of queue %s: %s", queue_dir_names[dir],
@@ -91,13 +99,16 @@ scan(struct qmgr *q, enum queue_dir dir,
 void
 scan_incoming(struct qmgr *q)
 {
-	scan(q, Q_INCOMING, found_incoming);
+	struct incoming in = { q, early_delivered(q) };
+
+	scan(q, Q_INCOMING, found_incoming, &in);
+	map_free(&in.delivered);
 }
 
 void
 scan_start(struct qmgr *q)
 {
-	scan(q, Q_ACTIVE, found_active);
+	scan(q, Q_ACTIVE, found_active, q);
 	scan_again(q);
 }
 
@@ -105,7 +116,7 @@ void
 scan_again(struct qmgr *q)
 {
 	scan_incoming(q);
-	scan(q, Q_DEFERRED, found_deferred);
+	scan(q, Q_DEFERRED, found_deferred, q);
 }
 
 /* New and deferred mail take turns, each in the order that it was due. */

@@ -73,6 +73,9 @@ int	 queue_remove(const struct queue *, enum queue_dir, const char *id)
  */
 enum queue_result queue_remove_torn(const struct queue *, enum queue_dir,
 	    const char *id) MUST_USE;
+/* Removes it, unless a writer holds it (EWOULDBLOCK). 0 or errno. */
+int	 queue_remove_left(const struct queue *, enum queue_dir,
+	    const char *id) MUST_USE;
 /* Where is it? Q__MAX: nowhere. */
 enum queue_dir queue_find(const struct queue *, const char *id);
 /* fn returns false to stop. Names that are no queue ids are passed by. */

@@ -385,6 +385,19 @@ queue_read(int fd, struct arena *arena, bool content, struct queue_message *m)
 	return result;
 }
 
+int
+queue_remove_left(const struct queue *q, enum queue_dir dir, const char *id)
+{
+	int err, fd = queue_open_file(q, dir, id, O_RDONLY, 0);
+
+	if (fd < 0)
+		return errno;
+	err = flock(fd, LOCK_EX | LOCK_NB) != 0 ? errno :
+	    queue_remove(q, dir, id);
+	close(fd);
+	return err;
+}
+
 enum queue_result
 queue_remove_torn(const struct queue *q, enum queue_dir dir, const char *id)
 {

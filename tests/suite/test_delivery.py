@@ -439,6 +439,30 @@ def test_original_recipient():
             need(max(digits) > 2 if on == "yes" else max(digits) == 0, delays.group(0))
 
 
+def test_scan_before_removal():
+    """A message that is in its mailbox, its file not removed yet, since
+    cleanup sleeps or died: a scan does not deliver it again."""
+    for end in (signal.SIGCONT, signal.SIGKILL):
+        with Instance(settings=["daemon_stopped_time = 60s"]) as i:
+            virtual, cleanup = i.pids("virtual")[0], i.pids("cleanup")[0]
+            os.kill(virtual, signal.SIGSTOP)
+            i.send()
+            time.sleep(0.2)
+            os.kill(cleanup, signal.SIGSTOP)
+            os.kill(virtual, signal.SIGCONT)
+            need(len(i.wait_mails("ann", 1)) == 1)
+            need(i.wait_log("qmgr.*: removed"))
+            for _ in range(3):
+                ctl(i, "flush")
+                time.sleep(0.2)
+            os.kill(cleanup, end)
+            need(wait_for(lambda: not queue(i)), queue(i))
+            i.send()
+            i.wait_mails("ann", 2)
+            time.sleep(0.3)
+            need(len(i.mails("ann")) == 2, "delivered again", len(i.mails("ann")), i.log())
+
+
 class Fault:
     """System calls of a process fail while this lasts."""
 
