@@ -7,9 +7,11 @@ import email
 import os
 import re
 import signal
+import smtplib
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -461,6 +463,45 @@ def test_scan_before_removal():
             i.wait_mails("ann", 2)
             time.sleep(0.3)
             need(len(i.mails("ann")) == 2, "delivered again", len(i.mails("ann")), i.log())
+
+
+def test_reloads_and_flushes():
+    """Mail from several clients, each once and without long waits, while
+    the system is reloaded, flushed and takes a large message."""
+    with Instance(settings=CATCH_ALL) as i:
+        senders, each, late = 4, 250, []
+
+        def send(k):
+            for n in range(each):
+                start = time.monotonic()
+                for _ in range(5):
+                    try:
+                        i.send("Subject: m-%d-%d\n\nx\n" % (k, n), to=[i.addr("bob")])
+                        break
+                    except (OSError, smtplib.SMTPException):
+                        time.sleep(0.1)     # not acknowledged: again
+                late.append(time.monotonic() - start)
+
+        threads = [threading.Thread(target=send, args=(k,)) for k in range(senders)]
+        for t in threads:
+            t.start()
+        i.send(to=many(i, 3000))
+        while any(t.is_alive() for t in threads):
+            i.run("postern", "-c", i.etc, "reload")
+            for _ in range(3):
+                ctl(i, "flush")
+                time.sleep(0.25)
+        need(len(i.wait_mails("bob", senders * each, 15)) >= senders * each,
+             len(i.mails("bob")), queue(i), i.log()[-2000:])
+        need(wait_for(lambda: not queue(i), 30), queue(i), i.log()[-2000:])
+        got = collections.Counter(re.search(rb"^Subject: (m-\S+)", m, re.M).group(1)
+                                  for m in i.mails("bob"))
+        twice = {a: n for a, n in got.items() if n > 1}
+        need(len(got) == senders * each and not twice, len(got), twice)
+        need(max(late) < 5, "a client waited", max(late))
+        need(len(i.mails("ann")) == 3000, "large message", len(i.mails("ann")))
+        delays = [float(d) for d in re.findall(r"to=<bob@.*, delay=([0-9.]+),", i.log())]
+        need(max(delays) < 9, "a mail waited", max(delays))
 
 
 class Fault:
