@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""mailq, postqueue, postsuper, postcat on mail that waits."""
+import json
+import os
+import re
+import sys
+import time
+
+from harness import Instance, main, need, wait_for
+
+ANN, BOB = "ann@example.test", "bob@example.test"
+WAIT = "example.test mailbox is being moved to another machine, please come again later"
+
+
+def waiting(n, settings=()):
+    """An instance with n deferred messages; their ids, oldest first."""
+    i = Instance(settings=["transport_maps = texthash:$config_directory/transport", *settings])
+    with open(os.path.join(i.etc, "transport"), "w") as f:
+        f.write("bob+later@example.test retry:4.2.0 not now\nbob+long@example.test retry:4.2.0 %s\n" % WAIT)
+    i.start()
+    ids = []
+    for k in range(n):
+        before = {q for _, q in i.queue()}
+        i.run("sendmail", "-f", ANN, "bob+later@example.test", stdin=b"Subject: n%d\n\nbody %d\n" % (k, k))
+        new = wait_for(lambda: [q for d, q in i.queue() if d == "deferred" and q not in before])
+        need(new, "not deferred", i.log()[-1500:])
+        ids += new
+    return i, ids
+
+
+def places(i):
+    return {q: d for d, q in i.queue()}
+
+
+def test_mailq_form():
+    i, ids = waiting(2)
+    try:
+        i.run("sendmail", "-f", ANN, "bob+long@example.test", BOB, stdin=b"Subject: long\n\nx\n")
+        need(wait_for(lambda: len(i.queue()) == 3 and i.mails("bob")), i.queue())
+        status, out, err = i.run("mailq")
+        lines = out.split("\n")
+        need(lines[0] == "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------", lines[0])
+        need(re.match(r"^%s +\d+ [A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d  ann@example\.test$" % ids[0], lines[1]) or
+             ids[0] in out, lines[1])
+        at = [n for n, l in enumerate(lines) if l.startswith(ids[0])][0]
+        need(lines[at + 1] == "(not now)".rjust(78).rstrip() and len(lines[at + 1]) <= 78, repr(lines[at + 1]))
+        need(lines[at + 2] == " " * 41 + "bob+later@example.test" and lines[at + 3] == "", lines[at + 2:at + 4])
+        long = [l for l in lines if WAIT in l]
+        need(long and long[0].strip() == "(%s)" % WAIT, long)
+        need(re.match(r"^-- \d+ Kbytes in 3 Requests\.$", lines[-2]) and lines[-1] == "", lines[-2:])
+        for name, args in (("postqueue", ["-p"]), ("sendmail", ["-bp"])):
+            need(i.run(name, *args)[1] == out, name)
+        need(re.search(r"(\d+)", lines[-2].split("Kbytes")[0]), "check_mailq")
+    finally:
+        i.close()
+
+
+def test_json():
+    i, ids = waiting(2)
+    try:
+        rows = [json.loads(l) for l in i.run("postqueue", "-j")[1].splitlines()]
+        need(sorted(r["queue_id"] for r in rows) == sorted(ids), rows)
+        for r in rows:
+            need(r["queue_name"] == "deferred" and r["sender"] == ANN and r["message_size"] > 100 and
+                 abs(r["arrival_time"] - time.time()) < 100 and r["forced_expire"] is False, r)
+            need(r["recipients"] == [{"address": "bob+later@example.test", "delay_reason": "not now"}], r)
+    finally:
+        i.close()
+
+
+def test_flush_forms():
+    i, ids = waiting(3)
+    try:
+        open(os.path.join(i.etc, "transport"), "w").close()
+        i.run("postern", "reload")
+        time.sleep(1.1)                 # a table is looked at once a second
+        i.run("postqueue", "-i", ids[1])
+        need(wait_for(lambda: ids[1] not in places(i)), i.log()[-1500:])
+        need(sorted(places(i)) == sorted([ids[0], ids[2]]), "one alone", places(i))
+        i.run("postqueue", "-f")
+        need(wait_for(lambda: not i.queue()), i.log()[-1500:])
+        need(len(i.wait_mails("bob", 3)) == 3, "all")
+        status, _, err = i.run("postqueue", "-i", "../../etc", check=False)
+        need(status != 0, "a bad id", err)
+        need(i.run("postqueue", "-s", "example.test", check=False)[0] in (0, 69), "-s")
+    finally:
+        i.close()
+
+
+def test_delete_hold_release_requeue():
+    i, ids = waiting(5)
+    try:
+        status, _, err = i.run("postsuper", "-d", ids[0])
+        need(err == "postsuper: %s: removed\npostsuper: Deleted: 1 message\n" % ids[0], err)
+        need(ids[0] not in places(i))
+        status, _, err = i.run("postsuper", "-h", ids[1])
+        need("postsuper: Placed on hold: 1 message\n" in err and places(i)[ids[1]] == "hold", err, places(i))
+        need("%s!" % ids[1] in i.run("mailq")[1], "its mark", i.run("mailq")[1])
+        row = [json.loads(l) for l in i.run("postqueue", "-j")[1].splitlines() if ids[1] in l]
+        need(row and row[0]["queue_name"] == "hold", row)
+        status, _, err = i.run("postsuper", "-H", ids[1])
+        need("postsuper: Released from hold: 1 message\n" in err, err)
+        need(wait_for(lambda: places(i).get(ids[1]) == "deferred"), places(i))
+        # From standard input.
+        status, _, err = i.run("postsuper", "-h", "-", stdin=("%s\n%s\n" % (ids[2], ids[3])).encode())
+        need("Placed on hold: 2 messages" in err, err)
+        need(sorted(q for q, d in places(i).items() if d == "hold") == sorted(ids[2:4]), places(i))
+        # ALL, of one directory and of all.
+        status, _, err = i.run("postsuper", "-d", "ALL", "hold")
+        need("postsuper: Deleted: 2 messages\n" in err and sorted(places(i)) == sorted([ids[1], ids[4]]), err, places(i))
+        open(os.path.join(i.etc, "transport"), "w").close()
+        i.run("postern", "reload")
+        time.sleep(1.1)
+        status, _, err = i.run("postsuper", "-r", ids[4])
+        need("Requeued: 1 message" in err, err)
+        need(wait_for(lambda: ids[4] not in places(i)) and i.wait_mails("bob", 1), "requeued mail goes", i.log()[-1500:])
+        need(wait_for(lambda: list(places(i)) == [ids[1]]), places(i))
+        status, _, err = i.run("postsuper", "-d", "ALL")
+        need("Deleted: 1 message" in err and not i.queue(), err, i.queue())
+        need(i.run("mailq")[1] == "Mail queue is empty\n")
+    finally:
+        i.close()
+
+
+def test_hold_and_release_all():
+    i, ids = waiting(3)
+    try:
+        i.run("postsuper", "-h", "ALL")
+        need(set(places(i).values()) == {"hold"}, places(i))
+        open(os.path.join(i.etc, "transport"), "w").close()
+        i.run("postern", "reload")
+        i.run("postqueue", "-f")
+        time.sleep(1.2)
+        need(set(places(i).values()) == {"hold"}, "flush leaves it", places(i))
+        i.run("postsuper", "-H", "ALL")
+        i.run("postqueue", "-f")
+        need(wait_for(lambda: not i.queue()), places(i))
+        need(len(i.wait_mails("bob", 3)) == 3)
+    finally:
+        i.close()
+
+
+def test_nothing_found():
+    i, ids = waiting(1)
+    try:
+        status, _, err = i.run("postsuper", "-d", "ABCDEF0123", check=False)
+        need(not re.search("Deleted: [1-9]", err), err)
+        status, _, err = i.run("postsuper", "-d", "../hold/x", check=False)
+        need(not re.search("Deleted: [1-9]", err), err)
+        need(sorted(places(i)) == ids)
+        need(i.run("postsuper", "-p")[0] == 0 and i.run("postsuper", "-s")[0] == 0)
+        need(i.run("postsuper", "-Z", check=False)[0] != 0, "usage")
+    finally:
+        i.close()
+
+
+def test_postcat():
+    i, ids = waiting(1)
+    try:
+        out = i.run("postcat", "-q", ids[0])[1]
+        for text in ("*** ENVELOPE RECORDS deferred/%s ***\n" % ids[0], "sender: ann@example.test\n",
+                     "recipient: bob+later@example.test\n", "*** MESSAGE CONTENTS deferred/%s ***\n" % ids[0],
+                     "Subject: n0\n", "\nbody 0\n", "*** MESSAGE FILE END deferred/%s ***\n" % ids[0]):
+            need(text in out, text, out)
+        need(i.run("postcat", "-bq", ids[0])[1] == "body 0\n", "-b", i.run("postcat", "-bq", ids[0])[1])
+        head = i.run("postcat", "-hq", ids[0])[1]
+        need("Subject: n0\n" in head and "body" not in head, "-h", head)
+        env = i.run("postcat", "-eq", ids[0])[1]
+        need("sender: ann@example.test" in env and "Subject" not in env, "-e", env)
+        path = os.path.join(i.dir, "spool", places(i)[ids[0]], ids[0])
+        if os.path.exists(path):
+            need("Subject: n0\n" in i.run("postcat", path)[1], "by path")
+        need(i.run("postcat", "-q", "ABCDEF0123", check=False)[0] != 0, "none such")
+    finally:
+        i.close()
+
+
+def test_system_down():
+    i, ids = waiting(2)
+    try:
+        i.stop()
+        status, out, err = i.run("postqueue", "-p", check=False)
+        need(status in (0, 69), status, err)
+        if status == 0:
+            need(ids[0] in out, out)
+        status, _, err = i.run("postsuper", "-d", ids[0])
+        need("Deleted: 1 message" in err and list(places(i)) == [ids[1]], err, places(i))
+        status, _, err = i.run("postqueue", "-f", check=False)
+        need(status == 69 and "mail system is down" in err, status, err)
+        i.start()
+        need(wait_for(lambda: ids[1] in i.run("mailq")[1]), "back")
+    finally:
+        i.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
