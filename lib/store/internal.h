@@ -42,7 +42,6 @@ struct store_delivery {
 	/* Maildir */
 	struct maildir	*maildir;
 	char		 tmp[NAME_SIZE]; /* in tmp/ */
-	bool		 check;	/* is the open directory still at its path? */
 	/* mbox */
 	struct box	*box;
 	struct timer	*timer;

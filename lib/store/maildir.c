@@ -189,14 +189,12 @@ write_message(void *ctx)
 {
 	struct store_delivery *d = ctx;
 	struct maildir *m = d->maildir;
-	int fd = -1, err = 0;
+	int fd, err = 0;
 
 	snprintf(d->tmp, sizeof(d->tmp), "%lld.P%ldQ%u.%s",
 	    (long long)clock_wall_s(), (long)d->store->pid, d->number,
 	    d->store->host);
-	if (d->check)
-		err = check_same(m->full, m->new);
-	if (err == 0 && (fd = openat(m->tmp, d->tmp, O_WRONLY | O_CREAT |
+	if ((fd = openat(m->tmp, d->tmp, O_WRONLY | O_CREAT |
 	    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
 		err = errno;
 	d->again = err == ENOENT;
@@ -309,11 +307,7 @@ static void
 write_begin(struct store_delivery *d)
 {
 	struct maildir *m = d->maildir;
-	int64_t now = clock_steady_ms();
 
-	d->check = now - m->checked_ms >= CHECK_MS;
-	if (d->check)
-		m->checked_ms = now;
 	m->writing++;
 	pool_run(d->store->conf.pool, write_message, write_done, d);
 }
@@ -353,21 +347,59 @@ open_done(void *ctx, int err)
 		maildir_free(m);
 }
 
+static int
+check_work(void *ctx)
+{
+	struct maildir *m = ctx;
+
+	return check_same(m->full, m->new);
+}
+
+/* It was moved or removed: who waits begins anew, by its path. */
+static void
+check_done(void *ctx, int err)
+{
+	struct maildir *m = ctx;
+
+	if (err == 0) {
+		open_done(m, 0);
+		return;
+	}
+	m->opening = false;
+	m->refs++;
+	forget(m);
+	list_each(l, &m->for_open) {
+		struct store_delivery *d =
+		    container_of(l, struct store_delivery, link);
+
+		list_remove(&d->link);
+		unref(d);
+		maildir_deliver(d);
+	}
+	if (--m->refs == 0)
+		maildir_free(m);
+}
+
 void
 maildir_deliver(struct store_delivery *d)
 {
 	struct maildir *m = maildir_find(d);
+	bool open = m->new >= 0;
 
 	d->maildir = m;
 	m->refs++;
-	/* While it is being opened its descriptors are a thread's. */
-	if (!m->opening && m->new >= 0) {
+	/* While it is opened or checked, its descriptors are a thread's. */
+	if (!m->opening && open &&
+	    clock_steady_ms() - m->checked_ms < CHECK_MS) {
 		write_begin(d);
 		return;
 	}
 	list_append(&m->for_open, &d->link);
-	if (!m->opening) {
-		m->opening = true;
+	if (m->opening)
+		return;
+	m->opening = true;
+	if (open)
+		pool_run(d->store->conf.pool, check_work, check_done, m);
+	else
 		pool_run(d->store->conf.pool, open_work, open_done, m);
-	}
 }
