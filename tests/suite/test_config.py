@@ -198,8 +198,8 @@ def test_tables_by_hand():
             need(i.run("postmap", "-q", "new", spec)[1] == "four\n", kind, "-i")
         for spec, key, want in (("texthash:" + path(i, "t"), "key", "one\n"), ("inline:{a=b, {c = d e}}", "c", "d e\n"),
                                 ("static:x y", "any", "x y\n"), ("unix:passwd.byname", "root", None),
-                                ("unix:group.byname", "root", None), ("environ:", "HOME", None)):
-            status, out, err = i.run("postmap", "-q", key, spec, check=False, env={"HOME": "/h"})
+                                ("unix:group.byname", "root", None), ("environ:", "home", "/h\n")):
+            status, out, err = i.run("postmap", "-q", key, spec, check=False, env={"home": "/h"})
             need(status == 0 and (want is None or out == want), spec, status, out, err)
         status, _, err = i.run("postmap", "-q", "x", "bogus:x", check=False)
         need(status == 1 and "bogus" in err, status, err)

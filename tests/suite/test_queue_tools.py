@@ -164,7 +164,7 @@ def test_postcat():
             need(text in out, text, out)
         need(i.run("postcat", "-bq", ids[0])[1] == "body 0\n", "-b", i.run("postcat", "-bq", ids[0])[1])
         head = i.run("postcat", "-hq", ids[0])[1]
-        need("Subject: n0\n" in head and "body" not in head, "-h", head)
+        need("Subject: n0\n" in head and "body 0" not in head, "-h", head)
         env = i.run("postcat", "-eq", ids[0])[1]
         need("sender: ann@example.test" in env and "Subject" not in env, "-e", env)
         path = os.path.join(i.dir, "spool", places(i)[ids[0]], ids[0])
