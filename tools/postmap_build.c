@@ -281,7 +281,7 @@ add_lines(struct build *b, struct str text)
 			line.full = false;
 			continue;
 		}
-		if (b->job->utf8 && !table_text_valid(buf_view(&line))) {
+		if (b->job->utf8 && !utf8_valid(buf_view(&line))) {
 			log_warn("%s, line %d: non-UTF-8 input \"" STRF
 			    "\" -- ignoring this line", b->source, b->line,
 			    STRV(buf_view(&line)));

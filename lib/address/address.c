@@ -129,37 +129,6 @@ address_literal(struct str domain, struct str *addr)
 	return true;
 }
 
-/*
- * UTF-8      = UTF8-1 / UTF8-2 / UTF8-3 / UTF8-4 (RFC 3629 4): no overlong
- * form, no surrogate, nothing above U+10FFFF.
- */
-bool
-utf8_valid(struct str s)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	uint32_t code;
-	size_t n;
-
-	for (size_t i = 0; i < s.n; i += n) {
-		uint8_t c = (uint8_t)s.p[i];
-
-		n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 :
-		    c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-		if (n == 0 || n > s.n - i)
-			return false;
-		code = n == 1 ? c : c & (0xffU >> (n + 1));
-		for (size_t k = 1; k < n; k++) {
-			if (((uint8_t)s.p[i + k] & 0xc0) != 0x80)
-				return false;
-			code = code << 6 | ((uint8_t)s.p[i + k] & 0x3f);
-		}
-		if (code < least[n] || code > 0x10ffff ||
-		    (code >= 0xd800 && code <= 0xdfff))
-			return false;
-	}
-	return true;
-}
-
 static bool
 is_dot_string(struct str s)
 {

@@ -18,7 +18,6 @@ void		 draft_putc(struct draft *, char);
 bool		 byte_is_control(char);
 /* One of RFC 5322 3.2.3's specials, the dot excepted, or a blank. */
 bool		 byte_is_special(char);
-bool		 utf8_valid(struct str);
 /* As address_hostname_valid; utf8: labels may hold U-label bytes. */
 bool		 hostname_valid(struct str, bool utf8);
 #endif

@@ -53,6 +53,11 @@ bool		 str_token(struct str *rest, const char *seps, struct str *tok);
 /* Decimal digits alone. False on anything else and on overflow. */
 bool		 str_number(struct str, uint64_t *out) MUST_USE;
 
+/* RFC 3629 4. Bytes of the character that s begins with, and its number; 0
+ * where it is none. */
+size_t		 utf8_first(struct str, uint32_t *code);
+bool		 utf8_valid(struct str);
+
 /* buf: grows up to max; full is sticky and is asked once, at the end. */
 struct buf { char *p; size_t n, cap, max; bool full; };
 void		 buf_init(struct buf *, size_t max);

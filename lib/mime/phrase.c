@@ -43,11 +43,10 @@ is_words(struct str s)
 static size_t
 character(struct str s)
 {
-	size_t n = 1;
+	uint32_t code;
+	size_t n = utf8_first(s, &code);
 
-	while (n < s.n && n < 4 && ((unsigned char)s.p[n] & 0xC0) == 0x80)
-		n++;
-	return (unsigned char)s.p[0] < 0x80 ? 1 : n;
+	return n > 0 ? n : 1;
 }
 
 /* RFC 2047 5 (3): in a phrase only letters, digits and !*+-/ stand bare. */

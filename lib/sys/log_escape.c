@@ -7,35 +7,6 @@
  */
 #include "sys/sys.h"
 
-/* Bytes of the character at p, 0 where it is not valid; sets its number. */
-static size_t
-decode(const unsigned char *p, size_t n, uint32_t *code)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len;
-
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		len = 2;
-	else if (p[0] >= 0xe0 && p[0] <= 0xef)
-		len = 3;
-	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-		len = 4;
-	else
-		return 0;
-	if (n < len)
-		return 0;
-	*code = p[0] & (0xffu >> (len + 1));
-	for (size_t i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		*code = *code << 6 | (p[i] & 0x3fu);
-	}
-	if (*code < least[len] || *code > 0x10ffff ||
-	    (*code >= 0xd800 && *code <= 0xdfff))
-		return 0;
-	return len;
-}
-
 static bool
 is_shown(uint32_t code)
 {
@@ -63,7 +34,7 @@ log_escape(struct str s, struct buf *out)
 			continue;
 		}
 		if (p[i] >= 0x80) {
-			size_t valid = decode(p + i, s.n - i, &code);
+			size_t valid = utf8_first(str_from(s, i), &code);
 
 			len = valid == 0 ? 1 : valid;
 			if (valid != 0 && is_shown(code)) {

@@ -117,9 +117,8 @@ const char	*table_line_split(struct str line, struct str *key,
 /* Tells of it: "FILE, line N: WRONG -- ignoring this line". */
 void		 table_line_warn(const char *file, int line, struct str text,
 		    const char *wrong);
-/* A key as tables hold it, in lower case; may such text be in one? */
+/* A key as tables hold it, in lower case. */
 void		 table_fold(struct str key, struct buf *out);
-bool		 table_text_valid(struct str);	/* UTF-8 */
 
 /*
  * Building an indexed table: written beside, synced, renamed. postmap and

@@ -127,7 +127,7 @@ load(struct table *t, struct texthash *h, struct str text)
 		const char *wrong = line.full ? "line too long" :
 		    table_line_split(buf_view(&line), &key, &value);
 
-		if (wrong == NULL && !table_text_valid(buf_view(&line)))
+		if (wrong == NULL && !utf8_valid(buf_view(&line)))
 			wrong = "non-UTF-8 input";
 		line.full = false;
 		if (wrong != NULL) {

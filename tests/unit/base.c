@@ -179,11 +179,54 @@ test_hashes(void **state)
 	assert_true(siphash(key, in, sizeof(in)) == 0xa129ca6149be45e5u);
 }
 
+/* RFC 3629 4, and its neighbours. */
+static void
+test_utf8(void **state)
+{
+	static const struct { const char *in; size_t n; uint32_t code; } t[] = {
+		{ "a", 1, 'a' }, { "\x7f", 1, 0x7f }, { "\x80", 0, 0 },
+		{ "\xbf", 0, 0 }, { "\xc0\x80", 0, 0 }, { "\xc1\xbf", 0, 0 },
+		{ "\xc2\x80", 2, 0x80 }, { "\xc2", 0, 0 }, { "\xc2\x41", 0, 0 },
+		{ "\xdf\xbf", 2, 0x7ff }, { "\xe0\x9f\xbf", 0, 0 },
+		{ "\xe0\xa0\x80", 3, 0x800 }, { "\xe0\xa0", 0, 0 },
+		{ "\xed\x9f\xbf", 3, 0xd7ff }, { "\xed\xa0\x80", 0, 0 },
+		{ "\xed\xbf\xbf", 0, 0 }, { "\xee\x80\x80", 3, 0xe000 },
+		{ "\xef\xbf\xbf", 3, 0xffff }, { "\xf0\x8f\xbf\xbf", 0, 0 },
+		{ "\xf0\x90\x80\x80", 4, 0x10000 },
+		{ "\xf4\x8f\xbf\xbf", 4, 0x10ffff },
+		{ "\xf4\x90\x80\x80", 0, 0 }, { "\xf5\x80\x80\x80", 0, 0 },
+		{ "\xff", 0, 0 }, { "\xf0\x90\x80", 0, 0 },
+	};
+	struct buf b;
+	uint32_t code;
+
+	(void)state;
+	buf_init(&b, 100);
+	for (size_t i = 0; i < nitems(t); i++) {
+		struct str s = str_of(t[i].in);
+
+		assert_int_equal(utf8_first(s, &code), t[i].n);
+		if (t[i].n > 0)
+			assert_int_equal(code, t[i].code);
+		buf_clear(&b);
+		buf_puts(&b, "x\xc3\xa9");
+		buf_str(&b, s);
+		assert_int_equal(utf8_valid(buf_view(&b)), t[i].n == s.n);
+		buf_puts(&b, "y");
+		assert_int_equal(utf8_valid(buf_view(&b)), t[i].n == s.n);
+	}
+	assert_int_equal(utf8_first(STR(""), &code), 0);
+	assert_int_equal(utf8_first((struct str){ "\0", 1 }, &code), 1);
+	assert_true(utf8_valid(STR("")));
+	buf_free(&b);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_buf), cmocka_unit_test(test_arena),
 		cmocka_unit_test(test_map), cmocka_unit_test(test_list),
 		cmocka_unit_test(test_hashes),

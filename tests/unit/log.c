@@ -337,7 +337,8 @@ test_die(void **state)
 	pipe_log(&plain, &fd);
 	pid = fork();
 	if (pid == 0) {
-		(void)freopen("/dev/null", "w", stderr);
+		if (freopen("/dev/null", "w", stderr) == NULL)
+			_exit(99);
 		die("no %s", "use");
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
