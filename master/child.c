@@ -407,9 +407,7 @@ on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 		c->talks = pong->talks;
 		c->idle_ms = (int64_t)(pong->idle_ms & INT64_MAX);
 		c->silent = false;
-	} else if (id == MSG_load)
-		c->talks = ((const struct msg_load *)msg)->sessions;
-	else if (id == MSG_agent_want)
+	} else if (id == MSG_agent_want)
 		agent_wanted(c, msg);
 }
 

@@ -14,7 +14,6 @@
 
 static const char *const no_queue =
     "451 4.3.0 Error: queue file write error";
-static const char *const bare_lf = "550 5.5.2 Error: bare <LF> received";
 static const char *const too_big = "552 5.3.4 Error: message file too big";
 
 static void	data_checked(struct session *, enum outcome);
@@ -227,6 +226,7 @@ emit(void *ctx, struct str span)
 	struct session *s = ctx;
 	struct transaction *tx = s->tx;
 	int64_t limit = s->smtpd->message_size_limit;
+	int64_t code = s->smtpd->conf.smtpd_forbid_bare_newline_reject_code;
 
 	if (tx->cleanup == NULL)
 		return;			/* it has failed */
@@ -236,7 +236,8 @@ emit(void *ctx, struct str span)
 	}
 	if (tx->content.bare_lf && str_eq_nocase(STR("reject"),
 	    s->smtpd->conf.smtpd_forbid_bare_newline)) {
-		fail(s, bare_lf);
+		fail(s, arena_printf(tx->arena, "%lld %c.5.2 Error: bare <LF> "
+		    "received", (long long)code, (char)('0' + code / 100)));
 		return;
 	}
 	while (span.n > 0) {
