@@ -12,7 +12,7 @@
 
 #include "smtpd/access.h"
 
-#define CHECK_MEMORY (256 * 1024)
+#define CHECK_MEMORY (16 << 20)	/* RULE_DEPTH lists that tables answer */
 #define LIST_NESTING 16
 
 static const struct rule_def rule_defs[] = {
