@@ -75,6 +75,13 @@ links: $(PROGRAMS)
 	@if [ -x $B/sbin/sendmail ]; then \
 	    ln -sf sendmail $B/sbin/mailq; ln -sf sendmail $B/sbin/newaliases; fi
 
+# Manuals that are made of .def tables.
+MADE = $(patsubst man/%.in,$B/man/%,$(wildcard man/*.in))
+$B/man/%: man/%.in man/generate smtpd/rules.def $B/sbin/postconf
+	@mkdir -p $(@D)
+	@man/generate $< $B/sbin/postconf >$@.new && mv $@.new $@
+manuals: $(MADE)
+
 # Tests may call any room and any daemon's parts.
 ALLPARTS = $(foreach f,$(sort $(patsubst %/,%,$(dir $(MAINS)))),$B/$f/parts.a)
 $B/unit/%: $B/tests/unit/%.o $(ALLPARTS) $B/lib.a
@@ -118,7 +125,7 @@ bench: all
 clean:
 	rm -rf build
 
-.PHONY: all links takeover units fuzzers check quick fuzz bench clean
+.PHONY: all links manuals takeover units fuzzers check quick fuzz bench clean
 .SECONDARY:
 -include $(shell find $B -path '*/peer' -prune -o -name '*.d' -type f -print 2>/dev/null)
 
@@ -135,7 +142,7 @@ SETGID   = postdrop postqueue
 COMMANDS = $(filter $B/sbin/%,$(PROGRAMS))
 DAEMONS  = $(filter $B/libexec/%,$(PROGRAMS))
 
-install: all
+install: all manuals
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then conf/make-users; fi
 	install -d $(SBIN) $(BIN) $(LIBEXEC) $(CONFDIR) $(UNITDIR) \
 	    $(DESTDIR)$(PREFIX)/lib
@@ -152,7 +159,9 @@ install: all
 	    install -m 644 conf/$$f $(CONFDIR)/$$f; done
 	sed 's,/usr/sbin,$(PREFIX)/sbin,' conf/postern.service \
 	    >$(UNITDIR)/postern.service
-	@for m in $(wildcard man/*.[1578]); do \
+	@for m in $(wildcard man/*.[1578]) $(MADE); do \
 	    install -D -m 644 $$m $(MANDIR)/man$${m##*.}/$${m##*/}; done
+	ln -sf sendmail.1 $(MANDIR)/man1/mailq.1
+	ln -sf sendmail.1 $(MANDIR)/man1/newaliases.1
 
 .PHONY: install
