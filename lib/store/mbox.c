@@ -6,9 +6,10 @@
  * description locks: others see them like any fcntl lock, but closing some
  * other descriptor of the same file does not drop them.
  *
- * A NAME.lock of ours holds MARK and stays open under a lock of its own, so
- * that one left behind by a killed agent is known from one in use, and goes
- * at once instead of after stale_lock_time.
+ * A NAME.lock of ours has the mode LOCK_MODE, and a lock on itself, so that
+ * one left behind by a killed agent or a power cut is known from one in use,
+ * and goes at once instead of after stale_lock_time. (Content would not do:
+ * after a power cut there is none.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 #include <unistd.h>
 #include "store/internal.h"
 
-#define MARK	"postern\n"
+#define LOCK_MODE (S_ISVTX | 0600)	/* nobody else makes such files */
 #define KEY_MAX	65536
 
 struct box {
@@ -74,7 +75,6 @@ open_parent(struct store_delivery *d)
 static void
 break_lock(struct store_delivery *d)
 {
-	char mark[sizeof(MARK)];
 	struct stat st, now_st;
 	int fd;
 
@@ -85,18 +85,34 @@ break_lock(struct store_delivery *d)
 		return;
 	}
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-	    st.st_size != sizeof(MARK) - 1)
+	    (st.st_mode & S_ISVTX) == 0)
 		return;
 	fd = openat(d->dir, d->lock,
 	    O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (fd_pread_all(fd, mark, sizeof(mark), 0) == sizeof(MARK) - 1 &&
-	    memcmp(mark, MARK, sizeof(MARK) - 1) == 0 && ofd_lock(fd) &&
+	if (ofd_lock(fd) &&
 	    fstatat(d->dir, d->lock, &now_st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    now_st.st_dev == st.st_dev && now_st.st_ino == st.st_ino)
 		(void)unlinkat(d->dir, d->lock, 0);
 	fd_close(&fd);
+}
+
+/* Ours as long as we live. False, EEXIST: somebody took it for a dead one. */
+static bool
+hold(int fd)
+{
+	struct stat st;
+
+	if (!ofd_lock(fd) && (errno == EAGAIN || errno == EACCES)) {
+		errno = EEXIST;
+		return false;
+	}
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0) {
+		errno = EEXIST;
+		return false;
+	}
+	return true;
 }
 
 static int
@@ -109,9 +125,10 @@ dotlock(struct store_delivery *d)
 		return 0;
 	for (int i = 0; i < 2; i++) {
 		d->lock_fd = openat(d->dir, d->lock, O_RDWR | O_CREAT |
-		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (d->lock_fd >= 0 || errno != EEXIST)
+		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, LOCK_MODE);
+		if (d->lock_fd >= 0 ? hold(d->lock_fd) : errno != EEXIST)
 			break;
+		fd_close(&d->lock_fd);
 		if (i == 0)
 			break_lock(d);
 	}
@@ -120,9 +137,6 @@ dotlock(struct store_delivery *d)
 		return store_fail(d, errno, "unable to create lock file "
 		    "%s.lock: %m", d->full);
 	}
-	/* Without the mark it counts as anybody's lock. */
-	if (ofd_lock(d->lock_fd))
-		(void)!write(d->lock_fd, MARK, sizeof(MARK) - 1);
 	return 0;
 }
 

@@ -453,11 +453,13 @@ test_mbox_dead_lock(void **state)
 	int fd;
 
 	(void)state;
-	put("dead.lock", "postern\n");
+	put("dead.lock", "");
+	assert_int_equal(chmod(at("dead.lock"), 01600), 0);
 	assert_int_equal(deliver(STORE_MBOX, "dead", 0).status, SENT);
 	assert_int_not_equal(access(at("dead.lock"), F_OK), 0);
 	/* One that is held stays. */
-	put("dead.lock", "postern\n");
+	put("dead.lock", "");
+	assert_int_equal(chmod(at("dead.lock"), 01600), 0);
 	fd = open(at("dead.lock"), O_RDWR);
 	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
 	assert_int_equal(deliver(STORE_MBOX, "dead", 0).status, DEFERRED);
