@@ -2,6 +2,7 @@
 # make check        everything that a change must pass (HACKING.md)
 # make quick        the inner loop: house checks and unit tests
 # make fuzz         run each fuzz target for FUZZ_SECONDS (default 60)
+# make soak         power cuts and long kill tests (root, 15 minutes)
 # make bench        Postern beside Postfix, in one run, with ratios
 # make install      DESTDIR= PREFIX=
 #
@@ -72,8 +73,8 @@ $B/%.o: %.c
 
 # mailq and newaliases are sendmail by other names.
 links: $(PROGRAMS)
-	@if [ -x $B/sbin/sendmail ]; then \
-	    ln -sf sendmail $B/sbin/mailq; ln -sf sendmail $B/sbin/newaliases; fi
+	@for p in mailq newaliases; do \
+	    [ -L $B/sbin/$$p ] || ln -sf sendmail $B/sbin/$$p; done
 
 # Manuals that are made of .def tables.
 MADE = $(patsubst man/%.in,$B/man/%,$(wildcard man/*.in))
@@ -119,13 +120,15 @@ fuzz:
 	    SAN='-fsanitize=address,undefined,fuzzer-no-link' \
 	    FUZZ=-fsanitize=fuzzer fuzzers
 	@tests/fuzz/run $(FUZZ_SECONDS)
+soak: all
+	@tests/soak/run
 bench: all
 	@bench/run
 
 clean:
 	rm -rf build
 
-.PHONY: all links manuals takeover units fuzzers check quick fuzz bench clean
+.PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench clean
 .SECONDARY:
 -include $(shell find $B -path '*/peer' -prune -o -name '*.d' -type f -print 2>/dev/null)
 

@@ -63,6 +63,13 @@ def recipients(inst, number):
     return [(inst.addr(user), user)]
 
 
+def use_mbox(inst):
+    """Mail goes to DOMAIN/USER.mbox from the next start or reload on."""
+    with open(os.path.join(inst.etc, "vmailbox"), "w") as f:
+        for user in USERS:
+            f.write("%s %s/%s.mbox\n" % (inst.addr(user), inst.domain, user))
+
+
 class Lost(Exception):
     """The connection went."""
 
@@ -238,10 +245,10 @@ def check_mail(data):
 def mailbox(inst, user):
     """Messages of a Maildir or an mbox."""
     path = inst.maildir(user)
-    if os.path.isfile(path):
-        with open(path, "rb") as f:
-            return split_mbox(f.read())
     found = []
+    if os.path.isfile(path + ".mbox"):
+        with open(path + ".mbox", "rb") as f:
+            found = split_mbox(f.read())
     for sub in ("new", "cur"):
         d = os.path.join(path, sub)
         for name in sorted(os.listdir(d)) if os.path.isdir(d) else []:
@@ -317,7 +324,7 @@ class Account:
                     here = self.delivered[n][kind] > 0
                     if self.reports[n]:
                         self.wrong_bounces.append(n)
-                if not here and not self.queued.get(n):
+                if not here and not self.queued.get(n, set()) - {"corrupt"}:
                     self.lost.append((n, kind))
         for n, users in self.delivered.items():
             extra = sum(c - 1 for c in users.values())
@@ -396,13 +403,8 @@ def probe(inst, since, most=10.0):
     needle = b"X-Number: %d\n" % number
 
     def arrived():
-        new = os.path.join(inst.maildir("ann"), "new")
-        for name in os.listdir(new) if os.path.isdir(new) else []:
-            with open(os.path.join(new, name), "rb") as f:
-                if needle in f.read(4096):
-                    return True
-        return False
-    ok = harness.wait_for(arrived, max(0.1, end - time.monotonic()), 0.05)
+        return any(needle in m for m in mailbox(inst, "ann"))
+    ok = harness.wait_for(arrived, max(0.1, end - time.monotonic()), 0.1)
     took = time.monotonic() - since
     harness.need(ok, "not healed after", round(took, 1))
     harness.need(took < most, "healed late, seconds:", round(took, 1))
@@ -437,14 +439,21 @@ def kill(pid, signo=signal.SIGKILL):
 
 def kill_all(inst):
     """Everything at once; waits until all are gone."""
-    pids = everybody(inst)
-    for pid in pids:
-        kill(pid, signal.SIGSTOP)
-    pids = everybody(inst)
-    for pid in pids:
-        kill(pid)
-    gone = harness.wait_for(lambda: not everybody(inst), 10, 0.02)
-    harness.need(gone, "still there:", everybody(inst))
+    def stopped():
+        pids = everybody(inst)
+        for pid in pids:
+            kill(pid, signal.SIGSTOP)
+        return pids
+
+    def gone():
+        pids = stopped()
+        while set(stopped()) - set(pids):	# born meanwhile
+            pids = stopped()
+        for pid in pids:
+            kill(pid)
+        return not pids
+    harness.need(harness.wait_for(gone, 10, 0.02), "still there:",
+                 everybody(inst))
 
 
 class Trace:

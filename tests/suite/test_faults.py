@@ -408,10 +408,7 @@ def test_full_queue():
 def full_mailboxes(mbox):
     with small_box("mail", "size=2m,nr_inodes=200") as (inst, mail):
         if mbox:
-            with open(os.path.join(inst.etc, "vmailbox"), "w") as f:
-                for user in ledger.USERS:
-                    f.write("%s %s/%s\n" % (inst.addr(user), inst.domain,
-                                            user))
+            ledger.use_mbox(inst)
             inst.run("postern", "-c", inst.etc, "reload")
             time.sleep(1)
         load = book(inst)

@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""powercut - pull the plug under load, put it back, count.
+
+    tests/soak/powercut.py [--cuts N] [--messages N] [--fs ext4,xfs]
+                           [--mbox] [--sessions N] [--seed N] [--dir DIR]
+
+Queue and mailboxes stand on file systems of their own, on loop devices. A
+cut is FS_IOC_SHUTDOWN without a flush of the log (what was not synced is
+gone, as when power fails), SIGKILL of every process, unmount, mount (the
+journal is replayed), start. ext4 is mounted with commit=300, so that nothing
+reaches the disk by chance. Root only. The last line of each run is a table
+row; exit status 1 if anything was lost or torn.
+"""
+import argparse
+import contextlib
+import fcntl
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "suite"))
+import harness		# noqa: E402  pylint: disable=wrong-import-position
+import ledger		# noqa: E402  pylint: disable=wrong-import-position
+
+FS_IOC_SHUTDOWN = 0x8004587d
+NOLOGFLUSH = 2
+IMAGE_MB = 400
+MKFS = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"]}
+OPTIONS = {"ext4": "loop,commit=300", "xfs": "loop"}
+# One cut may send again what was under way: deliveries, and those whose
+# files' removal was not in the journal yet.
+TWICE_PER_CUT = 60
+
+
+def run(*args):
+    return subprocess.run(args, check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+
+
+def usable(fs="ext4"):
+    """Why no loop device can be mounted here, or ""."""
+    if not harness.is_root():
+        return "not root"
+    if shutil.which(MKFS[fs][0]) is None:
+        return "no " + MKFS[fs][0]
+    top = "/tmp/postern-loop-%d" % os.getpid()
+    os.mkdir(top)
+    try:
+        with Disk(top, "try", os.path.join(top, "on"), fs):
+            return ""
+    except (OSError, subprocess.CalledProcessError) as e:
+        return "no loop devices: %s" % e
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+
+
+class Disk:
+    """A file system in a file, mounted at `at`, whose power can fail."""
+    def __init__(self, top, name, at, fs):
+        self.image = os.path.join(top, name + ".img")
+        self.at, self.fs = at, fs
+        os.makedirs(at, exist_ok=True)
+        with open(self.image, "wb") as f:
+            f.truncate(IMAGE_MB << 20)
+        run(*MKFS[fs], self.image)
+        self.mounted = False
+        self.mount()
+
+    def mount(self):
+        run("mount", "-t", self.fs, "-o", OPTIONS[self.fs], self.image,
+            self.at)
+        self.mounted = True
+
+    def fail(self):
+        fd = os.open(self.at, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, FS_IOC_SHUTDOWN,
+                        NOLOGFLUSH.to_bytes(4, sys.byteorder))
+        finally:
+            os.close(fd)
+
+    def unmount(self):
+        if not self.mounted:
+            return
+        def done():
+            return subprocess.run(["umount", self.at], check=False,
+                                  stderr=subprocess.DEVNULL).returncode == 0
+        if not harness.wait_for(done, 10, 0.1):
+            run("umount", "-l", self.at)
+        self.mounted = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.unmount()
+        with contextlib.suppress(OSError):
+            os.unlink(self.image)
+
+
+class Box(harness.Instance):
+    """An instance whose spool/ and mail/ are disks of their own."""
+    def __init__(self, fs, mbox, where):
+        super().__init__(users=ledger.USERS, settings=ledger.SETTINGS,
+                         where=where)
+        self.disks = []
+        try:
+            for name in ("spool", "mail"):
+                at = os.path.join(self.dir, name)
+                st = os.stat(at)
+                shutil.rmtree(at)	# so that nobody writes below it
+                os.mkdir(at)
+                self.disks.append(Disk(self.dir, name, at, fs))
+                os.chown(at, st.st_uid, st.st_gid)
+                os.chmod(at, st.st_mode & 0o7777)
+                with contextlib.suppress(OSError):
+                    os.rmdir(os.path.join(at, "lost+found"))
+            self._run([harness.tool("postern"), "setup", self.dir])
+            if mbox:
+                ledger.use_mbox(self)
+        except BaseException:
+            self.close()
+            raise
+
+    def cut(self, rng):
+        """The power fails and comes back; seconds until mail flows."""
+        disks = list(self.disks)
+        rng.shuffle(disks)
+        for disk in disks:
+            disk.fail()
+        ledger.kill_all(self)
+        for disk in disks:
+            disk.unmount()
+            disk.mount()
+        since = time.monotonic()
+        self.start()
+        return since
+
+    def close(self):
+        ledger.kill_all(self)
+        for disk in getattr(self, "disks", ()):
+            disk.unmount()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def arrived(inst, number):
+    needle = b"X-Number: %d\n" % number
+    return any(needle in m for m in ledger.mailbox(inst, "ann"))
+
+
+def heal(inst, since, number):
+    """Seconds from the start to a mail that went the whole way."""
+    def sent():
+        try:
+            s = ledger.Session(inst.port)
+            bad = s.mail(inst.addr(ledger.BACK), [inst.addr("ann")],
+                         ledger.make_mail(number, 100))
+            s.close()
+            return bad is None
+        except ledger.Lost:
+            return False
+    harness.need(harness.wait_for(sent, 20), "no mail is accepted")
+    harness.need(harness.wait_for(lambda: arrived(inst, number), 20),
+                 "no mail arrives", [x for x in inst.log().split("\n") if "status=" in x][-5:])
+    return time.monotonic() - since
+
+
+def powercut(fs, opts, say=print):
+    """One run. Returns its Account; raises where something is wrong."""
+    rng = random.Random(opts.seed)
+    heals = []
+    per_cut = opts.messages // opts.cuts
+    with Box(fs, opts.mbox, opts.dir) as inst:
+        with ledger.Load(inst, sessions=opts.sessions) as load:
+            for i in range(opts.cuts):
+                until = len(load.accepted) + per_cut
+                ok = harness.wait_for(lambda u=until: len(load.accepted) >= u,
+                                      300, 0.005)
+                harness.need(ok, "the load makes no progress",
+                             len(load.accepted))
+                time.sleep(rng.random() * 0.05)
+                since = inst.cut(rng)
+                heals.append(heal(inst, since, 10**9 + i))
+            load.stop()
+        ledger.quiet(inst)
+        a = ledger.Account(load, TWICE_PER_CUT * opts.cuts)
+        say("%-5s %-7s cuts %d  %s; in corrupt/ %d; healed in %.1f s at most"
+            % (fs, "mbox" if opts.mbox else "Maildir", opts.cuts, a,
+               len(a.corrupt), max(heals)))
+        lines = inst.log()
+        for text in ("removed: its writer died", "saving corrupt file"):
+            say("      log: %d x \"%s\"" % (lines.count(text), text))
+        a.check_delivered()
+        harness.need(max(heals) < 10, "healed late:", max(heals))
+        return a
+
+
+def options(args=None):
+    p = argparse.ArgumentParser()
+    p.add_argument("--cuts", type=int, default=20)
+    p.add_argument("--messages", type=int, default=10000)
+    p.add_argument("--fs", default="ext4,xfs")
+    p.add_argument("--mbox", action="store_true")
+    p.add_argument("--sessions", type=int, default=8)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--dir", default=None, help="where images are made")
+    return p.parse_args(args)
+
+
+def main():
+    opts, bad = options(), 0
+    for fs in opts.fs.split(","):
+        reason = usable(fs)
+        if reason:
+            print("%s: skipped: %s" % (fs, reason))
+            continue
+        try:
+            powercut(fs, opts)
+        except AssertionError as e:
+            bad = 1
+            print("%s: FAILED: %s" % (fs, e))
+    return bad
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""test_powercut - two power cuts under load; tests/soak/powercut.py has more.
+"""
+import os
+import sys
+
+import harness
+
+sys.path.insert(0, os.path.join(harness.TOP, "tests", "soak"))
+import powercut		# noqa: E402  pylint: disable=wrong-import-position
+
+
+def cuts(*args):
+    reason = powercut.usable()
+    if reason:
+        print("ok test_powercut skipped:", reason)
+        return
+    powercut.powercut("ext4", powercut.options(
+        ["--cuts", "2", "--messages", "400", *args]),
+        lambda text: print("#   " + text, flush=True))
+
+
+def test_maildir():
+    cuts()
+
+
+def test_mbox():
+    cuts("--mbox")
+
+
+if __name__ == "__main__":
+    sys.exit(harness.main(globals()))
