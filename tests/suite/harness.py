@@ -123,7 +123,11 @@ class Instance:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_):
