@@ -364,8 +364,18 @@ class Account:
 
 
 def settled(inst):
-    """Nothing on its way: maildrop, incoming and active are empty."""
-    return not in_dirs(inst, ("maildrop", "incoming", "active"))
+    """Nothing on its way: maildrop, incoming and active are empty. What a
+    postdrop left that was killed is not complete, and no mail."""
+    return not any(d != "maildrop" or is_complete(inst, f) for d, f in
+                   in_dirs(inst, ("maildrop", "incoming", "active")))
+
+
+def is_complete(inst, name):
+    try:
+        return os.stat(os.path.join(inst.dir, "spool", "maildrop",
+                                    name)).st_mode & 0o100
+    except OSError:
+        return False
 
 
 def in_dirs(inst, dirs):
