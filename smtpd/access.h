@@ -24,6 +24,13 @@ struct rule {			/* one item of a list */
 };
 struct rule_list { struct rule *v; size_t n; };
 
+/* To another process: what to send, what its answer (or silence) means. */
+struct question {
+	void	    (*send)(struct check *, struct talk *);
+	enum step   (*answer)(struct check *, const void *msg);
+	enum step   (*lost)(struct check *);
+};
+
 #define RULE_DEPTH 16		/* classes within classes */
 #define LISTS_MAX  8		/* lists of one evaluation */
 
@@ -58,6 +65,7 @@ struct check {
 	struct str	 table_subject;
 	const struct rule *rule;	/* the one that WAITS */
 	enum step      (*then)(struct check *, const struct rule *);
+	const struct question *question; /* under way */
 	struct wait_peer *waiting;
 	struct timer	*timer;
 };
@@ -74,6 +82,8 @@ enum step	 refuse(struct check *, int64_t code, const char *dsn,
 const char	*check_subject(struct check *);	/* "<a@b>" */
 const char	*check_class(const struct check *);	/* "Sender address" */
 void		 check_resume(struct check *, enum step);
+/* ask.c: returns WAITS; the evaluation goes on with the answer's step. */
+enum step	 check_ask(struct check *, const struct question *);
 /* Asks lookup about the recipient (or sender), then runs then(). */
 enum step	 ask_address(struct check *, bool sender, const struct rule *,
 		    enum step (*then)(struct check *, const struct rule *));

@@ -107,15 +107,11 @@ bdat_checked(struct session *s, enum outcome outcome)
 static void
 begin_content(struct session *s)
 {
-	struct transaction *tx = s->tx;
-	struct channel *c =
-	    service_peer(s->smtpd->service, ROLE_CLEANUP, STR(""));
+	struct wait_peer *w = service_wait_peer(s->smtpd->service,
+	    ROLE_CLEANUP, STR(""), PEER_WAIT_MS, cleanup_ready, s);
 
-	if (c != NULL)
-		begin(s, c);
-	else
-		tx->waiting = service_wait_peer(s->smtpd->service,
-		    ROLE_CLEANUP, STR(""), PEER_WAIT_MS, cleanup_ready, s);
+	if (w != NULL)			/* else it was called already */
+		s->tx->waiting = w;
 }
 
 static void

@@ -7,14 +7,10 @@
 #include "dsn/dsn.h"
 #include "smtpd/access.h"
 
-#define PEER_WAIT_MS 10000
-
 static enum step ask_table(struct check *, const struct rule *,
 		    enum access_kind, struct str subject);
-static void	 table_ready(void *ctx, struct channel *);
-static void	 ask(struct check *, struct channel *);
-static void	 on_answer(void *ctx, struct talk *, enum msg, const void *);
-static void	 on_gone(void *ctx, struct talk *, const char *why);
+static void	 send_question(struct check *, struct talk *);
+static enum step take_answer(struct check *, const void *msg);
 static enum step lookup_failed(struct check *);
 
 static enum step act_ok(struct check *, struct str);
@@ -38,7 +34,8 @@ static enum step refuse_text(struct check *, int64_t code, const char *dsn,
 static enum step add_attr(struct check *, const char *name, struct str value);
 static void	 log_action(struct check *, const char *what, struct str text);
 
-static const struct talk_ops ask_ops = { on_answer, on_gone };
+static const struct question question = { send_question, take_answer,
+	lookup_failed };
 
 /* access(5), ACCEPT ACTIONS to OTHER ACTIONS. */
 static const struct {
@@ -103,73 +100,32 @@ static enum step
 ask_table(struct check *c, const struct rule *r, enum access_kind kind,
     struct str subject)
 {
-	struct channel *ch =
-	    service_peer(c->s->smtpd->service, ROLE_LOOKUP, STR(""));
-
 	c->rule = r;
 	c->table_kind = kind;
 	c->table_subject = subject;
-	if (ch != NULL)
-		ask(c, ch);
-	else
-		c->waiting = service_wait_peer(c->s->smtpd->service,
-		    ROLE_LOOKUP, STR(""), PEER_WAIT_MS, table_ready, c);
-	return WAITS;
+	return check_ask(c, &question);
 }
 
 static void
-table_ready(void *ctx, struct channel *ch)
+send_question(struct check *c, struct talk *t)
 {
-	struct check *c = ctx;
-
-	c->waiting = NULL;
-	if (ch != NULL)
-		ask(c, ch);
-	else
-		on_gone(c, NULL, "does not answer");
-}
-
-static void
-ask(struct check *c, struct channel *ch)
-{
-	struct session *s = c->s;
-
-	s->ask = talk_open(ch, &ask_ops, c);
-	talk_deadline(s->ask, s->smtpd->conf.ipc_timeout * 1000);
-	talk_send(s->ask, MSG_access_ask, &(struct msg_access_ask){
+	talk_send(t, MSG_access_ask, &(struct msg_access_ask){
 	    .tables = c->rule->arg, .kind = c->table_kind,
-	    .subject = c->table_subject, .subject_addr = s->addr,
-	    .service = str_of(service_name(s->smtpd->service)) });
+	    .subject = c->table_subject, .subject_addr = c->s->addr,
+	    .service = str_of(service_name(c->s->smtpd->service)) });
 }
 
-static void
-on_answer(void *ctx, struct talk *t, enum msg id, const void *msg)
+static enum step
+take_answer(struct check *c, const void *msg)
 {
-	struct check *c = ctx;
 	const struct msg_access_answer *m = msg;
-	enum step step = NEXT;
 
-	(void)t;
-	(void)id;
-	c->s->ask = NULL;
 	if (m->found == FOUND)
-		step = do_action(c, str_trim(arena_str(c->arena, m->value)));
-	else if (m->found != NONE) {
-		log_warn(STRF ": " STRF, STRV(c->rule->arg), STRV(m->error));
-		step = lookup_failed(c);
-	}
-	check_resume(c, step);
-}
-
-static void
-on_gone(void *ctx, struct talk *t, const char *why)
-{
-	struct check *c = ctx;
-
-	(void)t;
-	log_warn("lookup: %s", why);
-	c->s->ask = NULL;
-	check_resume(c, lookup_failed(c));
+		return do_action(c, str_trim(arena_str(c->arena, m->value)));
+	if (m->found == NONE)
+		return NEXT;
+	log_warn(STRF ": " STRF, STRV(c->rule->arg), STRV(m->error));
+	return lookup_failed(c);
 }
 
 static enum step

@@ -8,8 +8,6 @@
 #include "route/route.h"
 #include "smtpd/access.h"
 
-#define PEER_WAIT_MS 10000	/* for lookup to (re)start */
-
 static enum step auth_destination(struct check *, const struct rule *);
 static enum step unauth_destination(struct check *, const struct rule *);
 static enum step defer_unauth(struct check *, const struct rule *);
@@ -20,12 +18,12 @@ static enum step refuse_unlisted(struct check *, const struct answer *,
 		    bool sender);
 static enum step refuse_routed(struct check *, const struct answer *,
 		    bool sender);
-static void	 ask_ready(void *ctx, struct channel *);
-static void	 ask(struct check *, struct channel *);
-static void	 on_answer(void *ctx, struct talk *, enum msg, const void *);
-static void	 on_gone(void *ctx, struct talk *, const char *why);
+static void	 send_question(struct check *, struct talk *);
+static enum step take_answer(struct check *, const void *msg);
+static enum step no_answer(struct check *);
 
-static const struct talk_ops ask_ops = { on_answer, on_gone };
+static const struct question question = { send_question, take_answer,
+	no_answer };
 
 enum step
 rule_permit_auth_destination(struct check *c, const struct rule *r)
@@ -174,7 +172,6 @@ ask_address(struct check *c, bool sender, const struct rule *r,
     enum step (*then)(struct check *, const struct rule *))
 {
 	struct answer *a = sender ? &c->sender : &c->rcpt;
-	struct channel *ch;
 
 	if (a->known)
 		return then(c, r);
@@ -187,50 +184,24 @@ ask_address(struct check *c, bool sender, const struct rule *r,
 	c->rule = r;
 	c->then = then;
 	c->asked = a;
-	ch = service_peer(c->s->smtpd->service, ROLE_LOOKUP, STR(""));
-	if (ch != NULL)
-		ask(c, ch);
-	else
-		c->waiting = service_wait_peer(c->s->smtpd->service,
-		    ROLE_LOOKUP, STR(""), PEER_WAIT_MS, ask_ready, c);
-	return WAITS;
+	return check_ask(c, &question);
 }
 
 static void
-ask_ready(void *ctx, struct channel *ch)
+send_question(struct check *c, struct talk *t)
 {
-	struct check *c = ctx;
-
-	c->waiting = NULL;
-	if (ch != NULL)
-		ask(c, ch);
-	else
-		on_gone(c, NULL, "does not answer");
-}
-
-static void
-ask(struct check *c, struct channel *ch)
-{
-	struct session *s = c->s;
-
-	s->ask = talk_open(ch, &ask_ops, c);
-	talk_deadline(s->ask, s->smtpd->conf.ipc_timeout * 1000);
-	talk_send(s->ask, MSG_address_ask, &(struct msg_address_ask){
+	talk_send(t, MSG_address_ask, &(struct msg_address_ask){
 	    .is_sender = c->asked == &c->sender,
 	    .address = c->asked->address,
-	    .service = str_of(service_name(s->smtpd->service)) });
+	    .service = str_of(service_name(c->s->smtpd->service)) });
 }
 
-static void
-on_answer(void *ctx, struct talk *t, enum msg id, const void *msg)
+static enum step
+take_answer(struct check *c, const void *msg)
 {
-	struct check *c = ctx;
 	const struct msg_address_answer *m = msg;
 	struct answer *a = c->asked;
 
-	(void)t;
-	(void)id;
-	c->s->ask = NULL;
 	a->known = true;
 	a->found = m->found == FOUND ? FOUND : m->found == NONE ? NONE : RETRY;
 	a->cls = m->class <= CLASS_DEFAULT ? (enum address_class)m->class :
@@ -243,17 +214,12 @@ on_answer(void *ctx, struct talk *t, enum msg id, const void *msg)
 	if (a->found == RETRY)
 		log_warn("lookup of <" STRF ">: " STRF, STRV(a->address),
 		    STRV(m->error));
-	check_resume(c, c->then(c, c->rule));
+	return c->then(c, c->rule);
 }
 
-static void
-on_gone(void *ctx, struct talk *t, const char *why)
+static enum step
+no_answer(struct check *c)
 {
-	struct check *c = ctx;
-
-	(void)t;
-	log_warn("lookup: %s", why);
-	c->s->ask = NULL;
-	check_resume(c, refuse(c, 451, "4.3.0",
-	    "<" STRF ">: Temporary lookup failure", STRV(c->asked->address)));
+	return refuse(c, 451, "4.3.0",
+	    "<" STRF ">: Temporary lookup failure", STRV(c->asked->address));
 }

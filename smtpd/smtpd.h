@@ -6,6 +6,7 @@
  * transaction.c  MAIL, RCPT: from a path and parameters to an envelope
  * content.c  DATA, BDAT: content to cleanup, its verdict to the client
  * access.c   restriction lists: parsing, the evaluation that may wait
+ * ask.c      what a rule asks of another process
  * rule_*.c   the restrictions themselves
  * limit.c    per-client limits (anvil), errors, junk
  * peer.c     who the client is, and how log lines name it
