@@ -21,19 +21,25 @@ static const struct rule_def rule_defs[] = {
 #undef RULE
 };
 
+/* access: what a table without a restriction before it means there. */
 static const struct {
-	const char *param, *class;
+	const char *param, *class, *access;
 } stages[STAGE__MAX] = {
-	[AT_CLIENT]	 = { "smtpd_client_restrictions", "Client host" },
-	[AT_HELO]	 = { "smtpd_helo_restrictions", "Helo command" },
-	[AT_SENDER]	 = { "smtpd_sender_restrictions", "Sender address" },
-	[AT_RELAY]	 = { "smtpd_relay_restrictions", "Recipient address" },
+	[AT_CLIENT]	 = { "smtpd_client_restrictions", "Client host",
+			     "check_client_access" },
+	[AT_HELO]	 = { "smtpd_helo_restrictions", "Helo command",
+			     "check_helo_access" },
+	[AT_SENDER]	 = { "smtpd_sender_restrictions", "Sender address",
+			     "check_sender_access" },
+	[AT_RELAY]	 = { "smtpd_relay_restrictions", "Recipient address",
+			     "check_recipient_access" },
 	[AT_RECIPIENT]	 = { "smtpd_recipient_restrictions",
-			     "Recipient address" },
-	[AT_DATA]	 = { "smtpd_data_restrictions", "Data command" },
+			     "Recipient address", "check_recipient_access" },
+	[AT_DATA]	 = { "smtpd_data_restrictions", "Data command", "" },
 	[AT_END_OF_DATA] = { "smtpd_end_of_data_restrictions",
-			     "End-of-data" },
-	[AT_ETRN]	 = { "smtpd_etrn_restrictions", "Etrn command" },
+			     "End-of-data", "" },
+	[AT_ETRN]	 = { "smtpd_etrn_restrictions", "Etrn command",
+			     "check_etrn_access" },
 };
 
 static void	plan(struct check *, enum stage);
@@ -373,6 +379,16 @@ rules_parse(struct smtpd *d, struct arena *a, struct str words,
 	return l;
 }
 
+/* "hash:/x" alone is the access table of its list; "": it can't be. */
+static struct str
+bare_table(const char *where)
+{
+	for (size_t i = 0; i < STAGE__MAX; i++)
+		if (strcmp(where, stages[i].param) == 0)
+			return str_of(stages[i].access);
+	return STR("");
+}
+
 /* One restriction with its argument; unknown ones are problems. */
 static bool
 parse_item(struct smtpd *d, struct str *words, const char *where,
@@ -380,7 +396,7 @@ parse_item(struct smtpd *d, struct str *words, const char *where,
 {
 	const struct rule_list *class;
 	const struct rule_def *def;
-	struct str item;
+	struct str item, table;
 	int line = 0;
 	const char *file = conf_where(service_conf(d->service),
 	    str_of(where), &line);
@@ -391,19 +407,23 @@ parse_item(struct smtpd *d, struct str *words, const char *where,
 			r->list = class;
 			return true;
 		}
-		/* "type:table" alone means the access table of its stage. */
-		if (str_chr(item, ':') < item.n)
-			item = STR("a bare table name");
+		table = str_chr(item, ':') < item.n ? item : STR("");
+		if (table.n > 0 && bare_table(where).n > 0)
+			item = bare_table(where);
 		for (def = rule_defs; def < rule_defs + nitems(rule_defs); def++)
 			if (str_eq_nocase(item, str_of(def->name)))
 				break;
 		if (def == rule_defs + nitems(rule_defs)) {
-			problem_add(p, true, file, line, "%s: unknown "
-			    "restriction: " STRF, where, STRV(item));
+			problem_add(p, true, file, line, table.n > 0 ?
+			    "%s: say check_client_access or the like before "
+			    "the table " STRF : "%s: unknown restriction: "
+			    STRF, where, STRV(item));
 			continue;
 		}
 		r->def = def;
-		if (def->arg != NO_ARG && !conf_list_next(words, &r->arg)) {
+		r->arg = table;
+		if (def->arg != NO_ARG && table.n == 0 &&
+		    !conf_list_next(words, &r->arg)) {
 			problem_add(p, true, file, line,
 			    "%s: %s needs an argument", where, def->name);
 			continue;

@@ -145,9 +145,10 @@ def make(i, kind, name, text, tool_name="postmap"):
 
 
 def test_access_tables():
+    # A table without a restriction before it is that of its list.
     i = Instance(settings=[
         "smtpd_error_sleep_time = 0",
-        "smtpd_client_restrictions = check_client_access hash:$config_directory/client",
+        "smtpd_client_restrictions = hash:$config_directory/client",
         "smtpd_helo_restrictions = check_helo_access hash:$config_directory/helo",
         "smtpd_sender_restrictions = check_sender_access hash:$config_directory/sender",
         "smtpd_recipient_restrictions = check_recipient_access hash:$config_directory/rcpt"])

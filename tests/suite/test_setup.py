@@ -131,6 +131,7 @@ PROBLEMS = [
     ("smtpd_helo_required = maybe", r"error: MAIN, line N: bad boolean configuration: smtpd_helo_required = maybe", True),
     ("smtpd_helo_restrictions = reject_unknown_helo_hostname",
      r"error: MAIN, line N: .*reject_unknown_helo_hostname is not supported yet", True),
+    ("smtpd_data_restrictions = inline:{a=b}", r"error: MAIN, line N: smtpd_data_restrictions: say check_client_access", True),
     ("smtpd_relay_restrictions =\nsmtpd_recipient_restrictions =", r"error: .*at least one working instance of", True),
     ("mynetworks = 127.0.0.0/8 10.0.0.0/99", r"error: MAIN, line N: mynetworks: .*10\.0\.0\.0/99", True),
     ("smtpd_tls_security_level = encrypt", r"error: MAIN, line N: .*smtpd_tls_security_level", True),
