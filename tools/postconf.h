@@ -77,7 +77,6 @@ struct str	 words_join_pair(struct arena *, struct str name,
 		    struct str value);
 /* A line, its blanks made one, folded where mode says so. */
 void		 print_line(unsigned mode, struct str text);
-void		 print_json(struct str key, struct str value);
 /* service/type/what of the command line: up to most parts; * for others. */
 bool		 pattern_parse(struct str, size_t least, size_t most,
 		    struct words *);

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include "tools/json.h"
 #include "tools/postconf.h"
 
 #define LINE_LIMIT	80	/* Postfix's own numbers */
@@ -119,7 +120,7 @@ show_entry(struct postconf *pc, const struct entry *e)
 	buf_init(&out, TEXT_MAX);
 	entry_format(pc, e, pc->mode, &out);
 	if ((pc->mode & AS_JSON) != 0) {
-		print_json(e->space, buf_view(&out));
+		json_print_pair(e->space, buf_view(&out));
 	} else {
 		fwrite(out.p, 1, out.n, stdout);
 		putchar('\n');
@@ -151,7 +152,7 @@ show_field(struct postconf *pc, const struct entry *e, int field)
 			put_arguments(&w, 1);
 	}
 	if ((pc->mode & AS_JSON) != 0) {
-		print_json(name, buf_view(&out));
+		json_print_pair(name, buf_view(&out));
 	} else {
 		fwrite(out.p, 1, out.n, stdout);
 		putchar('\n');
@@ -173,7 +174,7 @@ show_param(struct postconf *pc, const struct entry *e, struct str name)
 	if ((pc->mode & EVALUATE) != 0)
 		value = value_expand(pc, e, value);
 	if ((pc->mode & AS_JSON) != 0)
-		print_json(full, value);
+		json_print_pair(full, value);
 	else if ((pc->mode & HIDE_NAME) != 0)
 		print_line(pc->mode, value);
 	else

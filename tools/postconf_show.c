@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include "tools/json.h"
 #include "tools/postconf.h"
 
 static void
@@ -19,7 +20,7 @@ show_one(struct postconf *pc, const struct name *n)
 	if ((pc->mode & EVALUATE) != 0 && (n->flags & NAME_RAW) == 0)
 		value = value_expand(pc, NULL, value);
 	if ((pc->mode & AS_JSON) != 0)
-		print_json(n->name, value);
+		json_print_pair(n->name, value);
 	else if ((pc->mode & HIDE_NAME) != 0)
 		print_line(pc->mode, value);
 	else

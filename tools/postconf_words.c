@@ -102,39 +102,6 @@ print_line(unsigned mode, struct str text)
 	putchar('\n');
 }
 
-static void
-put_json(struct str s)
-{
-	putchar('"');
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c == '\n')
-			fputs("\\n", stdout);
-		else if (c == '\t')
-			fputs("\\t", stdout);
-		else if (c == '\r')
-			fputs("\\r", stdout);
-		else if (c < ' ')
-			printf("\\u%04X", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
-
-void
-print_json(struct str key, struct str value)
-{
-	putchar('{');
-	put_json(key);
-	fputs(": ", stdout);
-	put_json(value);
-	fputs("}\n", stdout);
-}
-
 bool
 pattern_parse(struct str s, size_t least, size_t most, struct words *w)
 {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "sys/sys.h"
+#include "tools/json.h"
 #include "tools/postmap.h"
 
 struct maps {
@@ -21,7 +22,6 @@ static bool	ask_lines(struct maps *);
 static bool	is_header(struct str line);
 static bool	print_entry(void *ctx, struct str key, struct str value);
 static bool	value_of(struct maps *, struct str key, struct str *value);
-static void	put_json(struct str);
 static struct table *open_map(const struct job *, const char *spec);
 static void	empty_warning(const char *spec, struct str key);
 
@@ -198,13 +198,9 @@ print_entry(void *ctx, struct str key, struct str value)
 		empty_warning(m->specs[0], key);
 	if (!value_of(m, key, &value))
 		return true;
-	if (m->job->json) {
-		printf("{");
-		put_json(key);
-		printf(": ");
-		put_json(value);
-		printf("}\n");
-	} else
+	if (m->job->json)
+		json_print_pair(key, value);
+	else
 		printf(STRF "%s\t" STRF "\n", STRV(key),
 		    m->job->tool->aliases ? ":" : "", STRV(value));
 	return true;
@@ -225,24 +221,6 @@ value_of(struct maps *m, struct str key, struct str *value)
 	}
 	*value = buf_view(&m->decoded);
 	return true;
-}
-
-/* RFC 8259 7 */
-static void
-put_json(struct str s)
-{
-	putchar('"');
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < ' ' || c == 0x7f)
-			printf("\\u%04X", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
 }
 
 static struct table *

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "tools/json.h"
 #include "tools/showq_print.h"
 
 #define ENTRY_MEMORY	((size_t)1 << 30)
@@ -151,27 +152,6 @@ showq_print_mailq(struct showq_reader *reader, bool wide)
 		    (unsigned long long)(bytes / 1024), files,
 		    files == 1 ? "" : "s"));
 	return result(&p, good);
-}
-
-void
-json_escape(struct str s, struct buf *out)
-{
-	static const char plain[] = "\"\\\b\f\n\r\t";
-	static const char letters[] = "\"\\bfnrt";
-
-	for (size_t i = 0; i < s.n; i++) {
-		const char *at = s.p[i] == '\0' ? NULL :
-		    strchr(plain, s.p[i]);
-
-		if (at != NULL) {
-			buf_putc(out, '\\');
-			buf_putc(out, letters[at - plain]);
-		} else if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) {
-			buf_printf(out, "\\u%04X", (unsigned char)s.p[i]);
-		} else {
-			buf_putc(out, s.p[i]);
-		}
-	}
 }
 
 static void

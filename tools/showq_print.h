@@ -13,6 +13,4 @@ enum showq_print {
 };
 enum showq_print showq_print_mailq(struct showq_reader *, bool long_ids);
 enum showq_print showq_print_json(struct showq_reader *);
-/* Appends s as a JSON string's inside (RFC 8259 7). */
-void		 json_escape(struct str s, struct buf *out);
 #endif

@@ -9,6 +9,7 @@
 #include "cleanup/pickup.h"
 #include "maildrop/maildrop.h"
 #include "showq/showq.h"
+#include "tools/json.h"
 #include "tools/showq_print.h"
 
 #define ROOM (1 << 20)
