@@ -389,6 +389,27 @@ bare_table(const char *where)
 	return STR("");
 }
 
+static void
+unknown_restriction(struct str item, const char *where, const char *file,
+    int line, struct problems *p)
+{
+	size_t most = item.n / 3 > 4 ? 4 : item.n / 3;
+	const char *best = NULL;
+
+	for (size_t i = 0; i < nitems(rule_defs); i++) {
+		struct str name = str_of(rule_defs[i].name);
+		size_t d = edit_distance(item, name, most);
+
+		if (d <= most && (best == NULL || d < most)) {
+			best = rule_defs[i].name;
+			most = d;
+		}
+	}
+	problem_add(p, true, file, line, "%s: unknown restriction: " STRF
+	    "%s%s%s", where, STRV(item), best ? ": did you mean \"" : "",
+	    best ? best : "", best ? "\"?" : "");
+}
+
 /* One restriction with its argument; unknown ones are problems. */
 static bool
 parse_item(struct smtpd *d, struct str *words, const char *where,
@@ -414,10 +435,13 @@ parse_item(struct smtpd *d, struct str *words, const char *where,
 			if (str_eq_nocase(item, str_of(def->name)))
 				break;
 		if (def == rule_defs + nitems(rule_defs)) {
-			problem_add(p, true, file, line, table.n > 0 ?
-			    "%s: say check_client_access or the like before "
-			    "the table " STRF : "%s: unknown restriction: "
-			    STRF, where, STRV(item));
+			if (table.n > 0)
+				problem_add(p, true, file, line, "%s: say "
+				    "check_client_access or the like before "
+				    "the table " STRF, where, STRV(table));
+			else
+				unknown_restriction(item, where, file, line,
+				    p);
 			continue;
 		}
 		r->def = def;

@@ -137,4 +137,6 @@ struct param_known {
 const struct param_known *param_find(struct str name);
 const struct param_known *param_all(size_t *n);
 const char	*param_nearest(struct str name);	/* or NULL */
+/* Letters by which two words differ, for such hints; most + 1: more. */
+size_t		 edit_distance(struct str, struct str, size_t most);
 #endif

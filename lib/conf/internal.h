@@ -47,5 +47,4 @@ const char	*family_fallback(struct str suffix);
 /* m->v and what it holds live as long as the conf. */
 void		 master_cf_parse(struct conf *, const char *file, struct str,
 		    struct master_cf *, struct problems *);
-size_t		 edit_distance(struct str, struct str, size_t most);
 #endif

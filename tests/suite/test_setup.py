@@ -121,7 +121,8 @@ PROBLEMS = [
     # what is added to main.cf, what check says with its line, does it stop the start
     ("myhostnme = x.test", r"error: MAIN, line N: .*myhostnme.*did you mean .myhostname", True),
     ("smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destinaton",
-     r"error: MAIN, line N: smtpd_recipient_restrictions: unknown restriction: reject_unauth_destinaton", True),
+     r"error: MAIN, line N: smtpd_recipient_restrictions: unknown restriction: reject_unauth_destinaton: "
+     r"did you mean .reject_unauth_destination", True),
     ("smtpd_client_restrictions = check_client_access hash:/nonexistent/access",
      r"error: MAIN, line N: smtpd_client_restrictions: open database /nonexistent/access\.lmdb: No such file", True),
     ("virtual_alias_maps = texthash:/nonexistent/virtual", r"error: MAIN, line N: virtual_alias_maps: .*No such file", True),
