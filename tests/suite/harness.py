@@ -28,6 +28,31 @@ def tool(name):
     return os.path.join(SBIN, name)
 
 
+@contextlib.contextmanager
+def for_anybody():
+    """Programs that every user may run: copies, where a directory is private."""
+    global BUILD, SBIN
+    before, at, private = (BUILD, SBIN), os.path.abspath(BUILD), False
+    while at != "/":
+        private |= os.stat(at).st_mode & 0o001 == 0
+        at = os.path.dirname(at)
+    if not private:
+        yield
+        return
+    copy = tempfile.mkdtemp(prefix="postern-build-")
+    os.chmod(copy, 0o755)
+    for part in ("sbin", "libexec", "takeover"):
+        if os.path.isdir(os.path.join(BUILD, part)):
+            shutil.copytree(os.path.join(BUILD, part),
+                            os.path.join(copy, part), symlinks=True)
+    BUILD, SBIN = copy, os.path.join(copy, "sbin")
+    try:
+        yield
+    finally:
+        BUILD, SBIN = before
+        shutil.rmtree(copy, ignore_errors=True)
+
+
 def free_base():
     """A port base whose ports are free now; below those that clients get."""
     first = os.getpid() % 2000 * 10

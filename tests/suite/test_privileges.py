@@ -13,7 +13,7 @@ import re
 import stat
 import sys
 
-from harness import TOP, Instance, Wire, is_root, main, need
+from harness import TOP, Instance, Wire, for_anybody, is_root, main, need
 
 OWNERS = {"OWNER_QUEUE": ("mail_owner", "postern"),
           "OWNER_NET": ("postern_net_user", "postern-net"),
@@ -242,7 +242,11 @@ def test_rows_of_an_ordinary_user():
     """Looked at by root, who sees more than that user may."""
     if not is_root():
         return                          # test_rows was it
-    user = pwd.getpwnam("nobody")
+    with for_anybody():
+        watch(pwd.getpwnam("nobody"))
+
+
+def watch(user):
     there, here = os.pipe()
     wait, over = os.pipe()
     pid = os.fork()
@@ -269,6 +273,7 @@ def as_user(user, here, wait):
         os.setgroups([])
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
         os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+        os.chdir("/")
         with Instance() as i:
             w = with_mail(i)
             os.write(here, json.dumps({k: v for k, v in i.__dict__.items() if

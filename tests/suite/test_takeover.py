@@ -15,14 +15,15 @@ import subprocess
 import sys
 import time
 
-from harness import (BUILD, TOP, Instance, Wire, is_root, main, need,
-                     wait_for)
+import harness
+from harness import TOP, Instance, Wire, for_anybody, is_root, main, need, \
+    wait_for
 
 SECRET = "s3cret"
 
 
 def build():
-    subprocess.run(["make", "-s", "-C", TOP, "B=" + BUILD, "takeover"],
+    subprocess.run(["make", "-s", "-C", TOP, "B=" + harness.BUILD, "takeover"],
                    check=True, stdout=subprocess.DEVNULL, timeout=300)
 
 
@@ -32,8 +33,8 @@ class Taken(Instance):
     def __init__(self):
         super().__init__()
         libexec = os.path.join(self.dir, "libexec")
-        shutil.copytree(os.path.join(BUILD, "libexec"), libexec)
-        shutil.copy(os.path.join(BUILD, "takeover", "smtpd"), libexec)
+        shutil.copytree(os.path.join(harness.BUILD, "libexec"), libexec)
+        shutil.copy(os.path.join(harness.BUILD, "takeover", "smtpd"), libexec)
         os.chmod(libexec, 0o755)
         self.set("daemon_directory = " + libexec)
         secret = os.path.join(self.etc, "secrets")
@@ -198,7 +199,13 @@ def test_taken_over_without_root():
     if not is_root():
         return                          # the test before was it
     build()
-    user = pwd.getpwnam("nobody")
+    with for_anybody():
+        words = as_user(pwd.getpwnam("nobody"))
+    need(words == "", words)
+
+
+def as_user(user):
+    """What that user's run says; "" is well."""
     there, here = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -219,7 +226,7 @@ def test_taken_over_without_root():
     with os.fdopen(there, "rb") as f:
         words = f.read().decode("utf-8", "replace")
     os.waitpid(pid, 0)
-    need(words == "", words)
+    return words
 
 
 if __name__ == "__main__":
