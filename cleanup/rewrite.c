@@ -92,27 +92,6 @@ span_clear(struct span *s)
 		.percent = NOWHERE, .route = NOWHERE };
 }
 
-/* Past blanks, line ends and comments: RFC 5322 3.2.2. */
-static void
-skip_cfws(struct edit *e)
-{
-	size_t depth = 0;
-
-	for (; e->pos < e->body.n; e->pos++) {
-		char c = e->body.p[e->pos];
-
-		if (c == '\\' && depth > 0 && e->pos + 1 < e->body.n)
-			e->pos++;
-		else if (c == '(')
-			depth++;
-		else if (c == ')' && depth > 0)
-			depth--;
-		else if (depth == 0 && c != ' ' && c != '\t' && c != '\r' &&
-		    c != '\n')
-			return;
-	}
-}
-
 static void
 skip_until(struct edit *e, char close)
 {
@@ -137,7 +116,10 @@ is_special(char c)
 static enum token
 next_token(struct edit *e, size_t *start)
 {
-	skip_cfws(e);
+	struct str rest = str_from(e->body, e->pos);
+
+	mime_skip_cfws(&rest);
+	e->pos = e->body.n - rest.n;
 	*start = e->pos;
 	if (e->pos >= e->body.n)
 		return T_END;

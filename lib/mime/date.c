@@ -36,32 +36,10 @@ mime_date_print(int64_t when_s, struct buf *out)
 		buf_printf(out, " (%s)", tm.tm_zone);
 }
 
-/* Blanks, line ends, comments (nested, with \-pairs): RFC 5322 3.2.2. */
-static void
-skip_cfws(struct str *s)
-{
-	size_t i, depth = 0;
-
-	for (i = 0; i < s->n; i++) {
-		char c = s->p[i];
-
-		if (c == '\\' && depth > 0)
-			i++;
-		else if (c == '(')
-			depth++;
-		else if (c == ')' && depth > 0)
-			depth--;
-		else if (depth == 0 && c != ' ' && c != '\t' && c != '\r' &&
-		    c != '\n')
-			break;
-	}
-	*s = str_from(*s, i);
-}
-
 static bool
 take_char(struct str *s, char c)
 {
-	skip_cfws(s);
+	mime_skip_cfws(s);
 	if (s->n == 0 || s->p[0] != c)
 		return false;
 	*s = str_from(*s, 1);
@@ -73,7 +51,7 @@ take_number(struct str *s, size_t least, size_t most, int *out, size_t *digits)
 {
 	size_t n = 0;
 
-	skip_cfws(s);
+	mime_skip_cfws(s);
 	*out = 0;
 	while (n < s->n && n < most && s->p[n] >= '0' && s->p[n] <= '9')
 		*out = *out * 10 + s->p[n++] - '0';
@@ -89,7 +67,7 @@ take_word(struct str *s)
 	struct str word;
 	size_t n = 0;
 
-	skip_cfws(s);
+	mime_skip_cfws(s);
 	while (n < s->n && ((s->p[n] | 32) >= 'a' && (s->p[n] | 32) <= 'z'))
 		n++;
 	word = str_first(*s, n);
@@ -114,7 +92,7 @@ take_zone(struct str *s, int *offset_s)
 	int hhmm, sign = 1;
 
 	*offset_s = 0;
-	skip_cfws(s);
+	mime_skip_cfws(s);
 	if (s->n > 0 && (s->p[0] == '+' || s->p[0] == '-')) {
 		sign = s->p[0] == '-' ? -1 : 1;
 		*s = str_from(*s, 1);

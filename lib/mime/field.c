@@ -84,6 +84,27 @@ mime_field_next(struct str *rest, struct mime_field *f)
 }
 
 void
+mime_skip_cfws(struct str *s)
+{
+	size_t i, depth = 0;
+
+	for (i = 0; i < s->n; i++) {
+		char c = s->p[i];
+
+		if (c == '\\' && depth > 0)
+			i++;
+		else if (c == '(')
+			depth++;
+		else if (c == ')' && depth > 0)
+			depth--;
+		else if (depth == 0 && c != ' ' && c != '\t' && c != '\r' &&
+		    c != '\n')
+			break;
+	}
+	*s = str_from(*s, i);
+}
+
+void
 mime_unfold(struct str body, struct buf *out)
 {
 	body = str_trim(body);

@@ -36,6 +36,8 @@ struct mime_field {
  * at the end, and where no field stands, which is left: *rest is the body.
  */
 bool		 mime_field_next(struct str *rest, struct mime_field *);
+/* *s begins behind its blanks, line ends, comments (RFC 5322 3.2.2). */
+void		 mime_skip_cfws(struct str *s);
 /* Body without folds and outer blanks (RFC 5322 2.2.3). */
 void		 mime_unfold(struct str body, struct buf *out);
 

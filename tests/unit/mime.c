@@ -150,12 +150,32 @@ test_phrases(void **state)
 	buf_free(&out);
 }
 
+static void
+test_skip_cfws(void **state)
+{
+	static const struct { const char *in, *rest; } t[] = {
+		{ "", "" }, { "a b", "a b" }, { " \t\r\n a", "a" },
+		{ "(x) a", "a" }, { "(x (y) z)\r\n (w)a(b)", "a(b)" },
+		{ "(\\)) a", "a" }, { "\\(a) b", "\\(a) b" }, { ") a", ") a" },
+		{ "(never ends", "" }, { "(x\\", "" }, { "((a) b", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(t); i++) {
+		struct str s = str_of(t[i].in);
+
+		mime_skip_cfws(&s);
+		assert_true(str_eq(s, str_of(t[i].rest)));
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_skip_cfws),
 		cmocka_unit_test(test_dates),
 		cmocka_unit_test(test_phrases),
 	};
