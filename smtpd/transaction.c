@@ -120,6 +120,8 @@ rcpt_counted(struct session *s, bool ok)
 	if (ok)
 		access_check(s, AT_RECIPIENT, s->tx->pending->address,
 		    rcpt_checked);
+	else
+		s->tx->pending = NULL;	/* no later line is about it */
 }
 
 static void
