@@ -219,6 +219,8 @@ test_drain_waits_for_readers(void **state)
 	start(&h, &def);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC,
 	    0, fd), 0);
+	/* As master's are: the filter lets nobody set it later. */
+	assert_int_equal(fd_nonblock(fd[1]), 0);
 	channel_send(h.channel, MSG_peer, &(struct msg_peer){
 	    .role = ROLE_QMGR, .instance = 1, .side = 1, .channel = fd[1] });
 	channel_flush_all();
