@@ -80,6 +80,7 @@ def codes(text):
 class World:
     """The instance that all tests share, and what it was like at first."""
     i = None
+    most = {}           # KiB that a program grew by
 
     @classmethod
     def get(cls):
@@ -131,6 +132,7 @@ class World:
         need(not gone, name, "ended", gone, cls.i.log()[-1500:])
         for pid, program in cls.pids.items():
             grown = cls.high(pid) - cls.base[pid]
+            cls.most[program] = max(grown, cls.most.get(program, 0))
             need(grown < GROWTH, name, program, "grew by KiB", grown)
         log = cls.i.log()
         bad = re.search(r".*(?:%s).*" % DEAD[4:], log[cls.mark:], re.I)
@@ -731,6 +733,7 @@ def test_over():
         return [q for q in i.queue() if q[0] != "corrupt"]
     wait_for(lambda: not left(), 10)
     queue = left()
+    print("# KiB grown:", World.most)
     i.close()
     World.i = None
     need(not queue, "is left in the queue", queue[:10])
