@@ -25,6 +25,8 @@ def waiting(n, settings=()):
         new = wait_for(lambda: [q for d, q in i.queue() if d == "deferred" and q not in before])
         need(new, "not deferred", i.log()[-1500:])
         ids += new
+    # pickup removes its file a moment later.
+    need(wait_for(lambda: {d for d, _ in i.queue()} <= {"deferred"}), i.queue())
     return i, ids
 
 
