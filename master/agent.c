@@ -9,6 +9,7 @@
 
 #include "master/master.h"
 
+#define SETTLED_MS	2000	/* by then all have its channel */
 #define WANT_MS	20000	/* who waits longer for its turn is refused */
 
 static struct child *
@@ -164,8 +165,13 @@ agent_wanted(struct child *from, const struct msg_agent_want *msg)
 	}
 	have = agent_of(m, (uid_t)msg->uid);
 	if (have != NULL) {
-		/* Whoever asks has lost its channel: the agent is dying. */
+		/*
+		 * Whoever asks has lost its channel: the agent is dying, or
+		 * the channel alone broke, and only a new agent gets one.
+		 */
 		have->wanted_again = true;
+		if (clock_steady_ms() - have->born_ms > SETTLED_MS)
+			child_drain(have);
 		return;
 	}
 	if (want_of(m, (uid_t)msg->uid) != NULL)
