@@ -14,6 +14,7 @@
 #include "table/internal.h"
 
 #define LOOK_AGAIN_MS	1000	/* between two stat calls of one table */
+#define LOOK_NONE_MS	20	/* the same, before a "no such key" */
 #define ERROR_MAX	32768	/* bytes of a table's last error */
 #define KEY_MAX		8192	/* bytes of a key; no longer one is found */
 
@@ -32,6 +33,7 @@ static bool	  start(struct table *, struct buf *why);
 static void	  stop(struct table *);
 static bool	  is_ready(struct table *);
 static bool	  file_changed(struct table *);
+static bool	  was_replaced(struct table *);
 static void	  file_init(struct table *, const char *conf_dir);
 static enum found fault(struct table *, const char *text);
 
@@ -146,6 +148,11 @@ table_get(struct table *t, struct str key, struct buf *value)
 	}
 	buf_clear(&t->error);
 	found = t->type->ops->get(t, key, value);
+	if (found == NONE && was_replaced(t)) {
+		if (!is_ready(t))
+			return RETRY;
+		found = t->type->ops->get(t, key, value);
+	}
 	if (found == FOUND && value->full)
 		return fault(t, "an answer is too long");
 	return found;
@@ -282,6 +289,27 @@ is_ready(struct table *t)
 	if (!start(t, &t->error))
 		log_warn("%s", buf_cstr(&t->error));
 	return t->is_open;
+}
+
+/*
+ * A key that is not there may have come with a new file: one process has
+ * seen it and accepts mail, another must not bounce it.
+ */
+static bool
+was_replaced(struct table *t)
+{
+	int64_t now;
+
+	if ((t->type->traits & HAS_FILE) == 0)
+		return false;
+	now = clock_steady_ms();
+	if (now < t->file.next_look_ms - LOOK_AGAIN_MS + LOOK_NONE_MS)
+		return false;
+	t->file.next_look_ms = now + LOOK_AGAIN_MS;
+	if (!file_changed(t))
+		return false;
+	t->file.next_look_ms = 0;	/* is_ready() opens it */
+	return true;
 }
 
 static bool

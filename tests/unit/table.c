@@ -215,6 +215,29 @@ test_replaced(void **state)
 }
 
 /* Damage anywhere in the file: an answer or RETRY, never a crash. */
+/* A new key is found before its second is over: it must not read as "no". */
+static void
+test_new_key(void **state)
+{
+	struct buf why, value;
+	struct table *t;
+
+	(void)state;
+	buf_init(&why, 1000);
+	buf_init(&value, 1000);
+	write_file("text", "alice a\n");
+	t = table_open(STR("texthash:text"), dir, 0, &why);
+	assert_non_null(t);
+	assert_int_equal(table_get(t, STR("alice"), &value), FOUND);
+	write_file("text", "alice a\nzoe z@example.com\n");
+	usleep(30000);
+	assert_int_equal(table_get(t, STR("zoe"), &value), FOUND);
+	assert_true(str_eq(buf_view(&value), STR("z@example.com")));
+	table_free(&t);
+	buf_free(&why);
+	buf_free(&value);
+}
+
 static void
 test_damaged(void **state)
 {
@@ -584,6 +607,7 @@ main(void)
 		cmocka_unit_test(test_every_type),
 		cmocka_unit_test(test_not_opened),
 		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_new_key),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_match),
