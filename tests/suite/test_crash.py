@@ -129,8 +129,7 @@ def test_hung():
     """One that is not stopped but does nothing: killed, replaced."""
     reason = ledger.can_trace()
     if reason:
-        print("ok test_hung skipped:", reason)
-        return
+        return reason
     with Box() as inst:
         for name in ("virtual", "cleanup"):
             inst.send()
