@@ -11,8 +11,7 @@ void	 queue_id_hash(const char *id, char out[HASH_DEPTH_MAX]);
 /* An emptied, locked file for id; its old size is told. -1: there is none. */
 int	 queue_spare_take(struct queue *, const char *id, uint64_t *size);
 /* Empties and keeps the file of id, which is locked. False: it cannot. */
-bool	 queue_spare_keep(struct queue *, const char *id, int fd,
-	    uint64_t size);
+bool	 queue_spare_keep(struct queue *, const char *id, int fd);
 /* Rename within a folder. 0 or errno. */
 int	 queue_rename(const struct queue *, enum queue_dir, const char *id,
 	    const char *new_id);

@@ -8,6 +8,7 @@
  * writing, and when its cleanup dies it is a torn one, which goes. Run by
  * cleanup.
  */
+#include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -23,12 +24,15 @@ struct queue_spare {
 };
 
 bool
-queue_spare_keep(struct queue *q, const char *id, int fd, uint64_t size)
+queue_spare_keep(struct queue *q, const char *id, int fd)
 {
 	static const char blank[QUEUE_HEAD_SIZE];
 	struct queue_spare *s;
+	struct stat st;
 
-	if (q->nspares == QUEUE_SPARES || size > SPARE_SIZE_MAX ||
+	/* Its size on disk: qmgr may have written a journal behind the rest. */
+	if (q->nspares == QUEUE_SPARES || fstat(fd, &st) != 0 ||
+	    st.st_size > SPARE_SIZE_MAX ||
 	    (q->hashed & 1U << Q_INCOMING) != 0)
 		return false;
 	/* From here on it is no message, whoever looks. */
@@ -39,7 +43,7 @@ queue_spare_keep(struct queue *q, const char *id, int fd, uint64_t size)
 	s = &q->spare[q->nspares++];
 	memcpy(s->id, id, sizeof(s->id));
 	s->fd = fd;
-	s->size = size;
+	s->size = (uint64_t)st.st_size;
 	return true;
 }
 

@@ -28,7 +28,6 @@ struct queue_writer {
 	struct buf	held;		/* body bytes not yet in the file */
 	uint64_t	written;	/* body bytes in the file */
 	uint64_t	old_size;	/* of a spare: what may lie behind */
-	uint64_t	size;		/* of all, once it is written */
 	uint32_t	crc;		/* of body, then headers */
 	struct buf	envelope;	/* head and frames */
 };
@@ -221,7 +220,7 @@ int
 queue_write_rest(struct queue_writer *w, struct str headers,
     const struct queue_message *msg)
 {
-	uint64_t at = QUEUE_HEAD_SIZE + w->written;
+	uint64_t at = QUEUE_HEAD_SIZE + w->written, end;
 	struct iovec iov[4];
 	int n = 0, err;
 
@@ -240,10 +239,9 @@ queue_write_rest(struct queue_writer *w, struct str headers,
 	    w->envelope.n - QUEUE_HEAD_SIZE);
 	if ((err = write_vector(w->fd, iov, n, at)) != 0)
 		return err;
-	w->size = QUEUE_HEAD_SIZE + queue_writer_size(w) + headers.n +
-	    w->envelope.n - QUEUE_HEAD_SIZE;
 	/* The journal begins where the envelope ends: nothing old there. */
-	if (w->old_size > w->size && ftruncate(w->fd, (off_t)w->size) != 0)
+	end = queue_writer_size(w) + headers.n + w->envelope.n;
+	if (w->old_size > end && ftruncate(w->fd, (off_t)end) != 0)
 		return errno;
 	/* The body is in the file: its memory goes before the sync's wait. */
 	w->written += w->held.n;
@@ -310,7 +308,7 @@ queue_writer_recycle(struct queue_writer **wp)
 {
 	struct queue_writer *w = *wp;
 
-	if (!queue_spare_keep(w->queue, w->id, w->fd, w->size)) {
+	if (!queue_spare_keep(w->queue, w->id, w->fd)) {
 		queue_writer_drop(wp);
 		return;
 	}

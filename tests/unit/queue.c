@@ -59,6 +59,7 @@ end(void **state)
 {
 	struct fixture *f = *state;
 
+	queue_spares_drop(&f->q);
 	queue_close(&f->q);
 	remove_tree(f->spool);
 	free(f);
@@ -382,6 +383,62 @@ judge(void *ctx, const char *id)
 	return true;
 }
 
+static struct queue_writer *
+write_sample(struct queue *q, size_t body_len)
+{
+	struct queue_writer *w = queue_writer_new(q, Q_INCOMING);
+	struct queue_message m = sample;
+	char body[512];
+
+	assert_non_null(w);
+	assert_true(body_len <= sizeof(body));
+	memset(body, 'x', body_len);
+	assert_int_equal(queue_write_body(w,
+	    (struct str){ body, body_len }), 0);
+	assert_int_equal(queue_write_rest(w, HEADERS, &m), 0);
+	return w;
+}
+
+/*
+ * A file that takes a second message holds nothing of the first: no byte of
+ * its content, and no frame of the journal that qmgr had added meanwhile,
+ * however the lengths of the two meet.
+ */
+static void
+test_used_again(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_event done = { .status = RCPT_SENT, .time_s = 1,
+		.dsn = STR("2.0.0"), .text = STR("delivered") };
+	struct queue_event both[2] = { done, done };
+
+	both[1].rcpt = 1;
+	for (size_t len = 0; len < 300; len++) {
+		struct queue_writer *w = write_sample(&f->q, 60);
+		struct arena *a = arena_new(1 << 20);
+		struct queue_message m;
+		struct stat was, is;
+		int fd = queue_writer_dup(w);
+
+		assert_int_equal(queue_journal(fd, both, 2), 0);
+		assert_int_equal(fstat(fd, &was), 0);
+		close(fd);
+		queue_writer_recycle(&w);
+		w = write_sample(&f->q, len);
+		fd = queue_writer_keep(&w);
+		assert_int_equal(fstat(fd, &is), 0);
+		assert_int_equal(is.st_ino, was.st_ino);	/* the same */
+		assert_int_equal(queue_read(fd, a, true, &m), QUEUE_OK);
+		assert_int_equal(m.nrcpts, 2);
+		for (size_t i = 0; i < m.nrcpts; i++)
+			assert_int_equal(m.rcpts[i].status, RCPT_TODO);
+		assert_int_equal((uint64_t)is.st_size, m.journal_off);
+		assert_int_equal(queue_remove(&f->q, Q_INCOMING, m.id), 0);
+		close(fd);
+		arena_free(&a);
+	}
+}
+
 static void
 test_killed_writer(void **state)
 {
@@ -526,7 +583,7 @@ main(void)
 		T(test_zeros_are_torn),
 		T(test_writer_holds_its_file),
 		T(test_journal),
-		T(test_killed_writer),
+		T(test_used_again), T(test_killed_writer),
 		T(test_no_room),
 		T(test_move),
 		T(test_ids),
