@@ -55,7 +55,6 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	list_init(&d->sessions);
 	list_init(&d->listeners);
 	d->myhostname = conf_get(conf, "myhostname");
-	d->mail_name = conf_get(conf, "mail_name");
 	d->message_size_limit = get_size(conf, "message_size_limit", p);
 	d->line_max = get_size(conf, "line_length_limit", p);
 	if (d->line_max > STREAM_INPUT_MAX / 2)

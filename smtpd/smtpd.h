@@ -43,8 +43,7 @@ struct smtpd {				/* the process */
 	struct arena	   *arena;	/* parsed configuration */
 	struct smtpd_conf   conf;
 	/* Of common.def, read once: */
-	struct str	    myhostname, mail_name;
-	struct str	    delimiter, myorigin, parent_matches;
+	struct str	    myhostname;
 	int64_t		    message_size_limit, line_max;
 	bool		    smtputf8, soft_bounce;
 	struct match_list  *mynetworks, *interfaces, *limit_exceptions,

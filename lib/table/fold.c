@@ -1,7 +1,7 @@
 /*
  * fold - keys in lower case.
  *
- * TODO(ICU): Postfix folds by Unicode where smtputf8_enable is on. Without
+ * Postfix folds by Unicode where smtputf8_enable is on. Without
  * ICU only ASCII is folded; the two agree on every ASCII key.
  */
 #include "table/internal.h"
