@@ -15,7 +15,8 @@ CC       = cc
 B        = build
 PREFIX   = /usr
 FUZZ_SECONDS = 60
-PKG      = libevent_core libcrypto lmdb libseccomp
+PKG      = libevent_core libssl libcrypto libseccomp libcares libsasl2 \
+	   libpcre2-8 libidn2 libsodium
 CPPFLAGS = -std=c11 -D_GNU_SOURCE -Ilib -I. $(PKG_CFLAGS) $(CPPSAN)
 WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wwrite-strings -Wswitch-enum -Wvla \
@@ -27,9 +28,9 @@ LDHARDEN = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 SAN      =
 CFLAGS   = $(OPT) $(HARDEN) $(SAN)
 LDFLAGS  = $(LDHARDEN) $(SAN)
-PKG_CFLAGS := $(shell pkg-config --cflags libevent_core libcrypto libseccomp)
-LDLIBS   := $(shell pkg-config --libs libevent_core libcrypto libseccomp) \
-	   -llmdb -lpthread
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKG))
+LDLIBS   := $(shell pkg-config --libs $(PKG)) -llmdb -lcdb -lcrypt -lpam \
+	   -lpthread
 
 FOLDERS  = master smtpd cleanup qmgr smtp local pop3d imapd auth lookup tools
 MAINS    = $(wildcard $(FOLDERS:%=%/main.c) $(FOLDERS:%=%/main_*.c))
