@@ -74,6 +74,17 @@ enum { LOCK_FCNTL = 1 << 0, LOCK_DOTLOCK = 1 << 1, LOCK_FLOCK = 1 << 2 };
 enum access_kind { ACCESS_CLIENT, ACCESS_DOMAIN, ACCESS_ADDRESS };
 enum client_event { CLIENT_CONNECT, CLIENT_MAIL, CLIENT_RCPT, CLIENT_AUTH,
 	CLIENT_TLS };
+enum auth_result {
+	AUTH_OK,
+	AUTH_FAILED,		/* wrong password, unknown user, bad syntax */
+	AUTH_TEMPORARY,		/* a local fault: 454 */
+};
+/* Properties of mechanisms that smtpd_sasl_security_options refuses. */
+enum {
+	SASL_NO_PLAINTEXT  = 1 << 0, SASL_NO_ACTIVE  = 1 << 1,
+	SASL_NO_DICTIONARY = 1 << 2, SASL_NO_ANONYMOUS = 1 << 3,
+	SASL_NEED_FORWARD  = 1 << 4, SASL_NEED_MUTUAL  = 1 << 5,
+};
 
 enum msg {
 	MSG__CLOSE,		/* the talk is over; no fields */

@@ -15,7 +15,7 @@
 #include "priv/build.h"
 #include "priv/internal.h"
 
-enum { S = 1 << 0, C = 1 << 1, F = 1 << 2, M = 1 << 3 };
+enum { S = 1 << 0, C = 1 << 1, F = 1 << 2, M = 1 << 3, A = 1 << 4 };
 enum test { ANY, ARG0_IS, ARG1_IS, ARG2_IS, ARG4_IS, ARG0_HAS, ARG3_HAS,
 	ARG2_LACKS, SELF, ABSENT };
 
@@ -47,6 +47,8 @@ set_of(enum priv_filter filter)
 		return (F);
 	case FILTER_MAILBOX:
 		return (M);
+	case FILTER_AUTH:
+		return (C | A);
 	}
 	return (0);
 }

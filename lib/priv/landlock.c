@@ -36,6 +36,9 @@ fs_denied(enum priv_filter filter, long abi)
 	case FILTER_SOCKETS:
 	case FILTER_CHANNELS:
 		return (all);
+	case FILTER_AUTH:
+		return (all & ~(LANDLOCK_ACCESS_FS_READ_FILE |
+		    LANDLOCK_ACCESS_FS_READ_DIR));
 	case FILTER_FILES:
 	case FILTER_MAILBOX:
 		return (LANDLOCK_ACCESS_FS_EXECUTE |

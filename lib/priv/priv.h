@@ -12,7 +12,7 @@ enum priv_owner { OWNER_ROOT, OWNER_QUEUE, OWNER_NET, OWNER_AUTH,
 	OWNER_TARGET };
 enum priv_root { ROOT_KEEP, ROOT_EMPTY };
 enum priv_filter { FILTER_NONE, FILTER_SOCKETS, FILTER_CHANNELS,
-	FILTER_FILES, FILTER_MAILBOX };
+	FILTER_FILES, FILTER_MAILBOX, FILTER_AUTH };
 
 struct process_row {
 	enum role	 role;

@@ -182,7 +182,7 @@ test_table(void **state)
 		"connect", "unlinkat", "renameat2", "clone", "sendmmsg" };
 
 	(void)state;
-	for (unsigned f = FILTER_SOCKETS; f <= FILTER_MAILBOX; f++)
+	for (unsigned f = FILTER_SOCKETS; f <= FILTER_AUTH; f++)
 		for (size_t i = 0; i < nitems(never); i++)
 			assert_false(priv_filter_allows(f, never[i]));
 	for (size_t i = 0; i < nitems(no_sockets); i++) {
@@ -194,6 +194,8 @@ test_table(void **state)
 	assert_true(priv_filter_allows(FILTER_SOCKETS, "accept4"));
 	assert_false(priv_filter_allows(FILTER_CHANNELS, "accept4"));
 	assert_true(priv_filter_allows(FILTER_FILES, "fsync"));
+	assert_false(priv_filter_allows(FILTER_AUTH, "unlink"));
+	assert_false(priv_filter_allows(FILTER_AUTH, "ftruncate"));
 	assert_ptr_equal(process_row_by_program("smtpd"),
 	    process_row(ROLE_SMTPD));
 	assert_null(process_row_by_program("nobody"));
