@@ -53,4 +53,24 @@ enum showq_item	 showq_read_message(struct showq_reader *, struct arena *,
 /* END: that message has no more recipients. */
 enum showq_item	 showq_read_rcpt(struct showq_reader *, struct arena *,
 		    struct showq_rcpt *) MUST_USE;
+
+/*
+ * --- qshape's table: recipients by domain and age ---
+ * Bucket i holds ages up to shape_edge_s(i), the last one all that is older:
+ * edges are width, 2*width, 4*width ... or (linear) width, 2*width, 3*width.
+ * qshape's defaults: 10 buckets, 300 s, not linear.
+ */
+#define SHAPE_BUCKETS_MAX 40
+struct shape_row {
+	struct str site;
+	uint64_t   total, by_age[SHAPE_BUCKETS_MAX];
+};
+struct shape;
+struct shape	*shape_new(unsigned nbuckets, int64_t width_s, bool linear);
+void		 shape_free(struct shape **);
+int64_t		 shape_edge_s(const struct shape *, unsigned bucket);
+/* One recipient (or sender) more; site as it is to be shown. */
+void		 shape_add(struct shape *, struct str site, int64_t age_s);
+/* TOTAL, then most first. Good until the next call. */
+const struct shape_row *shape_rows(struct shape *, size_t *n);
 #endif
