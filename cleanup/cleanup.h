@@ -88,6 +88,7 @@ struct mail {
 	enum line	     line_state;
 	bool		     cr_held;	/* a CR whose LF may follow */
 	bool		     bol;	/* body: next byte begins a line */
+	size_t		     column;	/* body: bytes of its line so far */
 	bool		     lines;	/* one that is no mbox line came */
 	bool		     resent, extra_line;
 	unsigned	     flags;	/* QMF_ */

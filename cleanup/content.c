@@ -10,6 +10,8 @@
 #include "cleanup/cleanup.h"
 #include "sys/sys.h"
 
+#define LINE_MAX_BYTES	1000	/* with CRLF */
+
 static void	 feed(struct mail *, struct str);
 
 /* --- stray CR and LF --- */
@@ -95,6 +97,26 @@ has_8bit(struct str s)
 	return false;
 }
 
+/* Is a line longer than RFC 5322 2.1.1 allows? A look at each 1000 bytes. */
+static bool
+has_long_line(struct mail *m, struct str s)
+{
+	const char *nl;
+
+	while (m->column + s.n > LINE_MAX_BYTES) {
+		nl = m->column >= LINE_MAX_BYTES ? NULL :
+		    memrchr(s.p, '\n', LINE_MAX_BYTES - m->column);
+		if (nl == NULL)
+			return true;
+		s = str_from(s, (size_t)(nl - s.p) + 1);
+		m->column = 0;
+	}
+	nl = s.n > 0 ? memrchr(s.p, '\n', s.n) : NULL;
+	m->column = nl == NULL ? m->column + s.n :
+	    s.n - (size_t)(nl - s.p) - 1;
+	return false;
+}
+
 static void
 body(struct mail *m, struct str s)
 {
@@ -105,6 +127,8 @@ body(struct mail *m, struct str s)
 		m->flags |= QMF_HAS_DOTS;
 	if ((m->flags & QMF_8BIT) == 0 && has_8bit(s))
 		m->flags |= QMF_8BIT;
+	if ((m->flags & QMF_LONG_LINES) == 0 && has_long_line(m, s))
+		m->flags |= QMF_LONG_LINES;
 	if (s.n > 0)
 		m->bol = s.p[s.n - 1] == '\n';
 	if ((err = queue_write_body(m->writer, s)) != 0)

@@ -66,11 +66,15 @@ enum mail_status {
 enum delivery_status { SENT, DEFERRED, BOUNCED, EXPANDED };
 enum { DELIVER_VERIFY = 1 << 0, DELIVER_TRACE = 1 << 1,
 	DELIVER_SMTPUTF8 = 1 << 2, DELIVER_BOUNCE = 1 << 3,
-	DELIVER_HAS_DOTS = 1 << 4 };
+	DELIVER_HAS_DOTS = 1 << 4,
+	DELIVER_8BIT = 1 << 5,	/* header or body */
+	DELIVER_MORE = 1 << 6,	/* of the destination's mail waits */
+	DELIVER_LONG_LINES = 1 << 7 }; /* above 998 bytes, RFC 5322 2.1.1 */
 enum report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS,
 	REPORT_VERIFY };
 enum store_kind { STORE_MAILDIR, STORE_MBOX };
 enum { LOCK_FCNTL = 1 << 0, LOCK_DOTLOCK = 1 << 1, LOCK_FLOCK = 1 << 2 };
+enum map_kind { MAP_KEY, MAP_ADDRESS };	/* as it is; in parts of an address */
 enum access_kind { ACCESS_CLIENT, ACCESS_DOMAIN, ACCESS_ADDRESS };
 enum client_event { CLIENT_CONNECT, CLIENT_MAIL, CLIENT_RCPT, CLIENT_AUTH,
 	CLIENT_TLS };

@@ -52,7 +52,8 @@ fields_close(void)
 #define FROM(role)	(1u << ROLE_##role)
 #define TO(role)	(1u << ROLE_##role)
 #define TO_ALL		(((1u << ROLE__MAX) - 1) & ~FROM(MASTER))
-#define TO_DELIVERY	(TO(LOCAL) | TO(VIRTUAL) | TO(ERROR) | TO(DISCARD))
+#define TO_DELIVERY	(TO(LOCAL) | TO(VIRTUAL) | TO(ERROR) | TO(DISCARD) | \
+			TO(SMTP) | TO(LMTP))
 #define FROM_ALL	TO_ALL
 #define FROM_DELIVERY	TO_DELIVERY
 _Static_assert(ROLE__MAX < 32, "a set of roles is 32 bits");

@@ -15,9 +15,10 @@
 #include "priv/build.h"
 #include "priv/internal.h"
 
-enum { S = 1 << 0, C = 1 << 1, F = 1 << 2, M = 1 << 3, A = 1 << 4 };
+enum { S = 1 << 0, C = 1 << 1, F = 1 << 2, M = 1 << 3, A = 1 << 4,
+	N = 1 << 5 };
 enum test { ANY, ARG0_IS, ARG1_IS, ARG2_IS, ARG4_IS, ARG0_HAS, ARG3_HAS,
-	ARG2_LACKS, SELF, ABSENT };
+	ARG2_LACKS, STREAM, SELF, ABSENT };
 
 struct row {
 	const char	*name;
@@ -49,6 +50,8 @@ set_of(enum priv_filter filter)
 		return (M);
 	case FILTER_AUTH:
 		return (C | A);
+	case FILTER_CONNECT:
+		return (S | N);
 	}
 	return (0);
 }
@@ -69,6 +72,20 @@ add_equal(scmp_filter_ctx ctx, int nr, unsigned arg, uint64_t value)
 	struct scmp_arg_cmp cmp = SCMP_CMP(arg, SCMP_CMP_EQ, value, 0);
 
 	return (seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, 1, &cmp));
+}
+
+/* socket() of that family, and of no other type. */
+static int
+add_stream(scmp_filter_ctx ctx, int nr, uint64_t family)
+{
+	const struct scmp_arg_cmp cmp[] = {
+		SCMP_CMP(0, SCMP_CMP_EQ, family, 0),
+		SCMP_CMP(1, SCMP_CMP_MASKED_EQ,
+		    ~(uint64_t)(SOCK_NONBLOCK | SOCK_CLOEXEC), SOCK_STREAM),
+	};
+
+	return (seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, nitems(cmp),
+	    cmp));
 }
 
 /* 0 or a negative errno, as libseccomp has it. */
@@ -92,6 +109,8 @@ add(scmp_filter_ctx ctx, const struct row *row)
 		return (add_equal(ctx, nr, 2, row->value));
 	case ARG4_IS:
 		return (add_equal(ctx, nr, 4, row->value));
+	case STREAM:
+		return (add_stream(ctx, nr, row->value));
 	case SELF:
 		return (add_equal(ctx, nr, 0, (uint64_t)getpid()));
 	case ARG0_HAS:

@@ -35,6 +35,7 @@ fs_denied(enum priv_filter filter, long abi)
 		return (0);
 	case FILTER_SOCKETS:
 	case FILTER_CHANNELS:
+	case FILTER_CONNECT:
 		return (all);
 	case FILTER_AUTH:
 		return (all & ~(LANDLOCK_ACCESS_FS_READ_FILE |
@@ -85,7 +86,7 @@ priv_landlock(enum priv_filter filter)
 		return (false);
 	attr.fs = fs_denied(filter, abi);
 	if (abi >= 4) {
-		attr.net = NET_ALL;
+		attr.net = filter == FILTER_CONNECT ? 0 : NET_ALL;
 		size = 2 * sizeof(uint64_t);
 	}
 	if (abi >= 6) {

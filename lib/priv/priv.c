@@ -193,7 +193,8 @@ lock_down(const struct process_row *row)
 {
 	set_limit(RLIMIT_CORE, "core", 0);
 	set_limit(RLIMIT_NOFILE, "nofile", row->files);
-	if (row->filter == FILTER_SOCKETS || row->filter == FILTER_CHANNELS)
+	if (row->filter == FILTER_SOCKETS || row->filter == FILTER_CHANNELS ||
+	    row->filter == FILTER_CONNECT)
 		set_limit(RLIMIT_NPROC, "nproc", 0);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		die("no_new_privs: %s", strerror(errno));

@@ -483,6 +483,7 @@ static void
 test_limits(void **state)
 {
 	unsigned flags;
+	char line[1100];
 
 	assert_int_equal(transmit(*state, "Received: x\r\n", 3, &flags), MAIL_OK);
 	assert_int_equal(flags, 0);
@@ -501,6 +502,21 @@ test_limits(void **state)
 	assert_int_equal(transmit(*state, "\r\nx.y\xc3\xa9\r\n", 1, &flags),
 	    MAIL_OK);
 	assert_int_equal(flags, QMF_8BIT);
+	assert_int_equal(transmit(*state, "\r\nab\r\ncd", 900, &flags),
+	    MAIL_OK);
+	assert_int_equal(flags, 0);
+	/* 998 bytes and CRLF are allowed, one more is not. */
+	memset(line, 'x', sizeof(line));
+	memcpy(line, "\r\n", 2);
+	memcpy(line + 2 + 998, "\r\n", 3);
+	assert_int_equal(transmit(*state, line, 2, &flags), MAIL_OK);
+	assert_int_equal(flags, 0);
+	memcpy(line + 2 + 999, "\r\n", 3);
+	line[2 + 998] = 'x';
+	assert_int_equal(transmit(*state, line, 1, &flags), MAIL_OK);
+	assert_int_equal(flags, QMF_LONG_LINES);
+	assert_int_equal(transmit(*state, "\r\nno end", 1, &flags), MAIL_OK);
+	assert_int_equal(flags, 0);
 }
 
 static void

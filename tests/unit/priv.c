@@ -181,10 +181,16 @@ test_table(void **state)
 	static const char *const no_sockets[] = { "open", "openat", "socket",
 		"connect", "unlinkat", "renameat2", "clone", "sendmmsg" };
 
+	static const char *const no_files[] = { "execve", "listen", "open",
+		"openat", "unlinkat", "renameat2", "clone", "sendmmsg", "kill" };
+
 	(void)state;
 	for (unsigned f = FILTER_SOCKETS; f <= FILTER_AUTH; f++)
 		for (size_t i = 0; i < nitems(never); i++)
 			assert_false(priv_filter_allows(f, never[i]));
+	for (size_t i = 0; i < nitems(no_files); i++)
+		assert_false(priv_filter_allows(FILTER_CONNECT, no_files[i]));
+	assert_true(priv_filter_allows(FILTER_CONNECT, "connect"));
 	for (size_t i = 0; i < nitems(no_sockets); i++) {
 		assert_false(priv_filter_allows(FILTER_SOCKETS,
 		    no_sockets[i]));
