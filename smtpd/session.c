@@ -601,7 +601,7 @@ on_drained(void *ctx)
 	struct session *s = ctx;
 
 	if (s->state == CLOSE)
-		shutdown(stream_fd(s->stream), SHUT_WR);
+		stream_shut(s->stream);
 	else if (states[s->state].read != NULL)
 		stream_pause(s->stream, false);
 }

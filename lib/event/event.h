@@ -80,8 +80,35 @@ void		 stream_timeout(struct stream *, int64_t after_ms);
 /* Corked output leaves as one write at the next uncork. */
 void		 stream_cork(struct stream *, bool);
 int		 stream_fd(const struct stream *);
+/* Our side is done: the peer reads an end. Output must be written before. */
+void		 stream_shut(struct stream *);
 /* Closes now; output that was not written is gone. No more callbacks. */
 void		 stream_free(struct stream **);
+
+/*
+ * filter: what stands between a stream and its socket (lib/tls). Set when
+ * stream_unsent() is 0, also within on_input; input that was not taken, or
+ * is just shown, is dropped, whatever it is.
+ * First the stream calls begin() until it is done, and shows no input
+ * meanwhile, paused or not; then read() and write() in place of the socket's.
+ * All return -1 with errno; EAGAIN: *want is what to wait for, of WATCH_READ
+ * and WATCH_WRITE, 0: stream_kick().
+ */
+struct stream_filter {
+	int	(*begin)(void *ctx, unsigned *want);	/* 0: done */
+	/* begin() is done, or failed with err: then free the stream. */
+	void	(*begun)(void *ctx, int err);
+	ssize_t	(*read)(void *ctx, char *p, size_t n, unsigned *want);
+	ssize_t	(*write)(void *ctx, struct str, unsigned *want);
+	/* Bytes wait inside that no event of the socket will tell of. */
+	bool	(*pending)(void *ctx);
+	void	(*shut)(void *ctx);	/* say the end to the peer */
+	void	(*close)(void *ctx);	/* the stream goes: free ctx */
+};
+void		 stream_filter(struct stream *, const struct stream_filter *,
+		    void *ctx);
+/* What begin() waits for has come. */
+void		 stream_kick(struct stream *);
 
 /* listener: a few connections per wake-up; rests 100 ms on EMFILE. */
 struct listener;

@@ -4,7 +4,8 @@
  * Idle, it is this struct alone: input is read into the loop's one buffer and
  * only what the owner leaves is kept (left); output is kept only where the
  * socket did not take it (out). Callbacks may free the stream: each of our
- * own entries holds it (busy) until it has returned.
+ * own entries holds it (busy) until it has returned. A filter (TLS) stands in
+ * for read(2) and send(2), and has its own beginning.
  */
 #include <sys/socket.h>
 #include <errno.h>
@@ -25,17 +26,23 @@ struct stream {
 	struct buf	 left;		/* received, not taken */
 	struct buf	 out;		/* from out_at on: not sent */
 	size_t		 out_at;
+	const struct stream_filter *filter;	/* NULL: none */
+	void		*filter_ctx;
+	unsigned	 begin_want;	/* while the filter begins */
 	int		 fd;
 	int		 err;		/* told, or to be told */
 	unsigned	 busy;		/* callbacks that run on us */
 	bool		 is_socket, dead, paused, corked, eof;
 	bool		 reading, writing;	/* events that are added */
 	bool		 showing, drop, show_again, waited;
+	bool		 beginning;	/* the filter's begin() runs */
+	bool		 read_wants_write, write_wants_read;
 };
 
 static void	on_readable(evutil_socket_t, short, void *);
 static void	on_writable(evutil_socket_t, short, void *);
 static void	on_deadline(evutil_socket_t, short, void *);
+static void	look_inside(struct stream *);
 
 static void
 hold(struct stream *s)
@@ -64,7 +71,11 @@ want_read(struct stream *s)
 {
 	bool on = !s->eof && s->err == 0;
 
-	if (on && s->paused)
+	if (s->beginning)
+		on = on && (s->begin_want & WATCH_READ) != 0;
+	else if (s->write_wants_read)
+		on = s->err == 0;
+	else if (on && s->paused)
 		return;
 	if (on != s->reading)
 		event_want(&s->readable, on);
@@ -74,8 +85,12 @@ want_read(struct stream *s)
 static void
 want_write(struct stream *s)
 {
-	bool on = s->out.n > s->out_at && !s->corked && s->err == 0;
+	bool on = s->out.n > s->out_at && !s->corked &&
+	    !s->write_wants_read;
 
+	if (s->beginning)
+		on = (s->begin_want & WATCH_WRITE) != 0;
+	on = (on || s->read_wants_write) && s->err == 0;
 	if (on != s->writing)
 		event_want(&s->writable, on);
 	s->writing = on;
@@ -120,6 +135,9 @@ stream_free(struct stream **stream)
 	event_del(&s->timeout);
 	buf_free(&s->left);
 	buf_free(&s->out);
+	if (s->filter != NULL)
+		s->filter->close(s->filter_ctx);
+	s->filter = NULL;
 	fd_close(&s->fd);
 	s->dead = true;
 	if (s->busy == 0)
@@ -171,6 +189,23 @@ show(struct stream *s, struct str in)
 	return true;
 }
 
+/* read(2), or the filter's: that may want to write first. */
+static ssize_t
+read_now(struct stream *s, char *p, size_t n)
+{
+	unsigned want = 0;
+	ssize_t got;
+
+	if (s->filter == NULL)
+		return read(s->fd, p, n);
+	got = s->filter->read(s->filter_ctx, p, n, &want);
+	s->read_wants_write = got < 0 && errno == EAGAIN &&
+	    (want & WATCH_WRITE) != 0;
+	if (s->read_wants_write)
+		want_write(s);
+	return got;
+}
+
 /* Reads behind what was left, so that the owner sees it in one piece. */
 static void
 receive(struct stream *s)
@@ -181,7 +216,7 @@ receive(struct stream *s)
 
 	if (kept > 0)
 		memcpy(input, s->left.p, kept);
-	got = read(s->fd, input + kept, STREAM_INPUT_MAX - kept);
+	got = read_now(s, input + kept, STREAM_INPUT_MAX - kept);
 	if (got < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			fail(s, errno);
@@ -197,9 +232,55 @@ receive(struct stream *s)
 		return;
 	}
 	buf_clear(&s->left);
-	if (show(s, (struct str){ input, kept + (size_t)got }) &&
-	    s->left.n == STREAM_INPUT_MAX && !s->paused)
+	if (!show(s, (struct str){ input, kept + (size_t)got }))
+		return;
+	if (s->left.n == STREAM_INPUT_MAX && !s->paused)
 		fail(s, EMSGSIZE);
+	else
+		look_inside(s);
+}
+
+/* One step of the filter's beginning; its begun() may free the stream. */
+static void
+go_on_beginning(struct stream *s)
+{
+	int err = 0;
+
+	s->begin_want = 0;
+	hold(s);
+	if (s->filter->begin(s->filter_ctx, &s->begin_want) != 0)
+		err = errno;
+	s->beginning = err == EAGAIN;
+	if (err != 0 && err != EAGAIN)
+		s->err = err;
+	if (!s->dead) {
+		want_read(s);
+		want_write(s);
+		if (!s->beginning)
+			s->filter->begun(s->filter_ctx, err);
+	}
+	if (release(s) && !s->beginning)
+		look_inside(s);
+}
+
+void
+stream_filter(struct stream *s, const struct stream_filter *filter, void *ctx)
+{
+	assert(stream_unsent(s) == 0 && s->filter == NULL);
+	stream_drop_input(s);
+	s->filter = filter;
+	s->filter_ctx = ctx;
+	s->beginning = true;
+	s->begin_want = 0;
+	want_read(s);
+	stream_kick(s);
+}
+
+void
+stream_kick(struct stream *s)
+{
+	if (!s->dead && s->beginning)
+		event_active(&s->readable, EV_READ, 0);
 }
 
 static void
@@ -209,6 +290,15 @@ on_readable(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
+	if (s->beginning) {
+		if (s->err == 0)
+			go_on_beginning(s);
+		return;
+	}
+	if (s->write_wants_read && s->err == 0) {
+		s->write_wants_read = false;
+		event_active(&s->writable, EV_WRITE, 0);
+	}
 	if (s->paused && s->reading) {
 		event_want(&s->readable, false);
 		s->reading = false;
@@ -217,8 +307,8 @@ on_readable(evutil_socket_t fd, short what, void *ctx)
 		return;
 	if (s->show_again) {
 		s->show_again = false;
-		if (s->left.n > 0)
-			(void)show(s, buf_view(&s->left));
+		if (s->left.n == 0 || show(s, buf_view(&s->left)))
+			look_inside(s);
 		return;
 	}
 	if (!s->eof)
@@ -235,10 +325,37 @@ fail_later(struct stream *s, int err)
 	event_active(&s->writable, EV_WRITE, 0);
 }
 
+/* A filter takes a record at a time. */
+static size_t
+send_filtered(struct stream *s, struct str bytes)
+{
+	size_t all = 0;
+	ssize_t done = 0;
+	unsigned want;
+
+	while (all < bytes.n) {
+		want = 0;
+		done = s->filter->write(s->filter_ctx, str_from(bytes, all),
+		    &want);
+		if (done < 0)
+			break;
+		all += (size_t)done;
+	}
+	s->write_wants_read = done < 0 && errno == EAGAIN &&
+	    (want & WATCH_WRITE) == 0;
+	if (done < 0 && errno != EAGAIN)
+		fail_later(s, errno);
+	else if (s->write_wants_read)
+		want_read(s);
+	return all;
+}
+
 /* Bytes that the socket took now. */
 static size_t
 send_now(struct stream *s, struct str bytes)
 {
+	if (s->filter != NULL)
+		return s->beginning ? 0 : send_filtered(s, bytes);
 	for (;;) {
 		ssize_t done = s->is_socket ?
 		    send(s->fd, bytes.p, bytes.n, MSG_NOSIGNAL) :
@@ -274,6 +391,15 @@ on_writable(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
+	if (s->beginning) {
+		if (s->err == 0)
+			go_on_beginning(s);
+		return;
+	}
+	if (s->read_wants_write && s->err == 0) {
+		s->read_wants_write = false;
+		event_active(&s->readable, EV_READ, 0);
+	}
 	if (s->err == 0)
 		flush_output(s);
 	if (s->err != 0) {
@@ -343,7 +469,27 @@ stream_pause(struct stream *s, bool on)
 	if (!on && s->err == 0 && (s->left.n > 0 || s->showing)) {
 		s->show_again = true;
 		event_active(&s->readable, EV_READ, 0);
-	}
+	} else if (!on)
+		look_inside(s);
+}
+
+/* A filter may hold bytes that came with those which were read. */
+static void
+look_inside(struct stream *s)
+{
+	if (s->filter != NULL && !s->beginning && !s->paused && !s->eof &&
+	    s->err == 0 && s->filter->pending(s->filter_ctx))
+		event_active(&s->readable, EV_READ, 0);
+}
+
+void
+stream_shut(struct stream *s)
+{
+	if (s->dead)
+		return;
+	if (s->filter != NULL && !s->beginning)
+		s->filter->shut(s->filter_ctx);
+	(void)shutdown(s->fd, SHUT_WR);
 }
 
 struct str
