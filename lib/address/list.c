@@ -195,6 +195,8 @@ read_byte(struct str *in, struct element *e, char c)
 		if (in->n > 0) {
 			if (in->p[0] == '@')
 				e->addr.hidden_at = true;
+			if (e->ats > 0)
+				e->quoted_in_domain = true;
 			put_word(e, in->p[0]);
 			*in = str_from(*in, 1);
 		}
