@@ -26,6 +26,7 @@ static const struct {
 	const char *name;
 	enum role   role;
 } always[] = {
+	{ "resolve", ROLE_RESOLVE },
 	{ "lookup", ROLE_LOOKUP }, { "anvil", ROLE_ANVIL },
 	{ "cleanup", ROLE_CLEANUP }, { "qmgr", ROLE_QMGR },
 	{ "bounce", ROLE_BOUNCE }, { "pickup", ROLE_PICKUP },
@@ -44,6 +45,7 @@ static const struct {
 	{ "virtual", CMD_TRANSPORT, ROLE_VIRTUAL },
 	{ "error", CMD_TRANSPORT, ROLE_ERROR },
 	{ "discard", CMD_TRANSPORT, ROLE_DISCARD },
+	{ "resolve", CMD_ALWAYS, ROLE_RESOLVE },
 	{ "lookup", CMD_ALWAYS, ROLE_LOOKUP },
 	{ "anvil", CMD_ALWAYS, ROLE_ANVIL },
 	{ "cleanup", CMD_ALWAYS, ROLE_CLEANUP },

@@ -53,7 +53,7 @@ void		 dns_cancel(struct dns_query **);	/* NULL is fine */
 
 /*
  * All addresses of a host: records are DNS_A and DNS_AAAA, in no order that
- * means anything. DNS_HOSTS asks /etc/hosts (as resolve read it) too, in the
+ * means anything; an address as text is its own answer. DNS_HOSTS asks /etc/hosts (as resolve read it) too, in the
  * order of the flags' names in smtp_host_lookup. FOUND where any family has
  * one; RETRY where none has and one could not be asked; secure where both
  * answers were.
@@ -64,14 +64,16 @@ struct dns_query *dns_ask_host(struct service *, struct str name,
 		    unsigned flags, dns_fn *fn, void *ctx);
 
 /*
- * The name of a client (smtpd_peer.c's rules): PTR, then whether the name
- * leads back to the address.
+ * The name of a client: PTR, then whether the name leads back to the
+ * address; /etc/hosts comes first, as with Postfix's native lookups. Without
+ * verify name is reverse. FOUND, forward_found and no name: a forged PTR.
  */
 struct dns_client {
 	enum found name_found;		/* verified name; NONE: unknown */
 	enum found reverse_found;	/* the PTR name alone */
 	enum found forward_found;	/* that name's addresses */
 	struct str name, reverse;	/* "unknown" where not found */
+	struct str why;			/* forward_found NONE, RETRY */
 };
 struct dns_query *dns_ask_client(struct service *,
 		    const struct sockaddr_storage *, bool verify,

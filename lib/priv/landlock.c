@@ -16,7 +16,8 @@ struct ruleset {
 #define FS_ABI1		((1ULL << 13) - 1)
 #define FS_TRUNCATE	(1ULL << 14)		/* ABI 3 */
 #define FS_IOCTL_DEV	(1ULL << 15)		/* ABI 5 */
-#define NET_ALL		3ULL			/* ABI 4: bind, connect */
+#define NET_BIND	1ULL			/* ABI 4; TCP alone */
+#define NET_ALL		3ULL			/* bind, connect */
 #define SCOPE_ALL	3ULL			/* ABI 6: sockets, signals */
 
 static uint64_t
@@ -36,6 +37,7 @@ fs_denied(enum priv_filter filter, long abi)
 	case FILTER_SOCKETS:
 	case FILTER_CHANNELS:
 	case FILTER_CONNECT:
+	case FILTER_DNS:
 		return (all);
 	case FILTER_AUTH:
 		return (all & ~(LANDLOCK_ACCESS_FS_READ_FILE |
@@ -86,7 +88,8 @@ priv_landlock(enum priv_filter filter)
 		return (false);
 	attr.fs = fs_denied(filter, abi);
 	if (abi >= 4) {
-		attr.net = filter == FILTER_CONNECT ? 0 : NET_ALL;
+		attr.net = filter == FILTER_CONNECT ? 0 :
+		    filter == FILTER_DNS ? NET_BIND : NET_ALL;
 		size = 2 * sizeof(uint64_t);
 	}
 	if (abi >= 6) {

@@ -194,7 +194,7 @@ lock_down(const struct process_row *row)
 	set_limit(RLIMIT_CORE, "core", 0);
 	set_limit(RLIMIT_NOFILE, "nofile", row->files);
 	if (row->filter == FILTER_SOCKETS || row->filter == FILTER_CHANNELS ||
-	    row->filter == FILTER_CONNECT)
+	    row->filter == FILTER_CONNECT || row->filter == FILTER_DNS)
 		set_limit(RLIMIT_NPROC, "nproc", 0);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		die("no_new_privs: %s", strerror(errno));

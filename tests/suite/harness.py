@@ -82,7 +82,7 @@ class Instance:
     """postern setup DIR, start, stop; mailboxes, logs, settings."""
 
     def __init__(self, users=("ann", "bob"), domain="example.test",
-                 settings=(), where=None):
+                 settings=(), where=None, dns=None):
         # Not below a private directory: other users must get in.
         self.dir = tempfile.mkdtemp(prefix="postern-test-", dir=where)
         os.chmod(self.dir, 0o755)
@@ -97,7 +97,9 @@ class Instance:
         for user in users:
             args += ["--user", user]
         self.setup_output = self._run(args)
-        for line in settings:
+        # No test asks the world: dns.py, or a server that is not there.
+        servers = dns.settings() if dns else ("resolve_servers = 127.0.0.1:1",)
+        for line in (*servers, *settings):
             self.set(line)
 
     def _run(self, args, **kw):

@@ -19,7 +19,7 @@ OWNERS = {"OWNER_QUEUE": ("mail_owner", "postern"),
           "OWNER_NET": ("postern_net_user", "postern-net"),
           "OWNER_AUTH": ("postern_auth_user", "postern-auth")}
 # These hold no file and no directory.
-NO_FILES = ("FILTER_SOCKETS", "FILTER_CHANNELS")
+NO_FILES = ("FILTER_SOCKETS", "FILTER_CHANNELS", "FILTER_DNS")
 LOG_FD = 4
 
 
