@@ -20,6 +20,7 @@
 #define CALM_MS		10000
 #define LOOK_MS		500	/* how often what is in a hurry is looked at */
 #define GOODBYE_MS	2000	/* a child that closed its channel has so long */
+#define RELINK_MS	100	/* least time between new channels for a child */
 
 static void	 on_solo(void *, struct channel *, enum msg, const void *);
 static void	 on_talk(void *, struct channel *, struct talk *, enum msg);
@@ -392,6 +393,28 @@ on_ready(struct child *c)
 	life_retire(c->master);
 }
 
+/* Both ends live and their channel broke. The dead get no new one. */
+static void
+on_peer_lost(struct child *c, const struct msg_peer_lost *m)
+{
+	int64_t now = clock_steady_ms();
+
+	if (now - c->relinked_ms < RELINK_MS)
+		return;			/* it will ask again */
+	list_each(l, &c->master->children) {
+		struct child *o = container_of(l, struct child, link);
+
+		if (o->instance != m->instance || o->role != m->role)
+			continue;
+		log_warn("channel between %s[%d] and %s[%d] broke: remade",
+		    role_name(c->role), (int)c->pid, role_name(o->role),
+		    (int)o->pid);
+		c->relinked_ms = now;
+		connect_pair(c, o);
+		return;
+	}
+}
+
 static void
 on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 {
@@ -407,7 +430,9 @@ on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 		c->talks = pong->talks;
 		c->idle_ms = (int64_t)(pong->idle_ms & INT64_MAX);
 		c->silent = false;
-	} else if (id == MSG_agent_want)
+	} else if (id == MSG_peer_lost)
+		on_peer_lost(c, msg);
+	else if (id == MSG_agent_want)
 		agent_wanted(c, msg);
 }
 

@@ -72,6 +72,7 @@ struct child {
 	int64_t		 born_ms, heard_ms, idle_ms;
 	int64_t		 stopped_ms;	/* SIGSTOP seen; 0: not */
 	int64_t		 hurry_ms;	/* must be gone soon after; 0: not */
+	int64_t		 relinked_ms;	/* got a new channel to a peer */
 	uint64_t	 talks;
 	bool		 ready, begun, draining, silent;
 	/* agents */

@@ -36,6 +36,8 @@ struct service {
 	struct channel		 *master;
 	struct list		  peers;	/* struct peer */
 	struct list		  waits;	/* struct wait_peer */
+	struct list		  lost;		/* struct peer: see peers.c */
+	struct timer		 *lost_timer;
 	struct timer		 *quiet;	/* drain: looks for the end */
 	int64_t			  drain_ms;	/* since when; 0: no drain */
 	int64_t			  busy_ms;	/* a talk was open then */
@@ -45,10 +47,11 @@ struct service {
 struct peer {
 	struct list	 link;
 	struct service	*service;
-	struct channel	*channel;
+	struct channel	*channel;	/* NULL: lost */
 	char		*name;
 	enum role	 role;
 	uint64_t	 instance;
+	unsigned	 side, tries;	/* tries: to get it back */
 	bool		 leaving;
 };
 void	 peers_add(struct service *, const struct msg_peer *);

@@ -1,8 +1,15 @@
 /*
  * The channels that a process has to others of its instance, by role and
  * service name, and those who wait for one to come.
+ *
+ * A channel that breaks while both ends live (it was full, a frame was bad)
+ * is made anew: one side asks master for it, until it comes or the other is
+ * known to be gone by then. Its talks are over, as with a death.
  */
 #include "service/internal.h"
+
+#define LOST_MS		500	/* between two questions to master */
+#define LOST_TRIES	20
 
 struct wait_peer {
 	struct list	 link;
@@ -19,6 +26,8 @@ static void	 peer_talk(void *, struct channel *, struct talk *, enum msg);
 static void	 peer_drained(void *, struct channel *);
 static void	 peer_gone(void *, struct channel *);
 static void	 wait_late(void *);
+static void	 peer_free(struct peer *);
+static void	 ask_for_lost(void *);
 
 static const struct channel_ops peer_ops = {
 	.on_solo = peer_solo,
@@ -59,6 +68,23 @@ serve_waits(struct service *s, enum role role, const char *name,
 	}
 }
 
+/* A new channel to a process that we had one to: the one before is over. */
+static void
+forget_same(struct list *peers, const struct msg_peer *m)
+{
+	list_each(l, peers) {
+		struct peer *p = container_of(l, struct peer, link);
+
+		if (p->role != m->role || p->instance != m->instance)
+			continue;
+		if (p->channel != NULL)
+			peer_gone(p, p->channel);
+		else
+			peer_free(p);
+		return;
+	}
+}
+
 void
 peers_add(struct service *s, const struct msg_peer *m)
 {
@@ -73,9 +99,12 @@ peers_add(struct service *s, const struct msg_peer *m)
 		service_exit(s);
 		return;
 	}
+	forget_same(&s->peers, m);
+	forget_same(&s->lost, m);
 	arena = arena_new(4096);
 	p = mem_new(sizeof(*p));
 	p->service = s;
+	p->side = (unsigned)m->side;
 	p->role = (enum role)m->role;
 	p->instance = m->instance;
 	p->name = mem_strdup(arena_cstr(arena, str_first(m->service, 1000)));
@@ -243,12 +272,48 @@ static void
 peer_gone(void *ctx, struct channel *channel)
 {
 	struct peer *p = ctx;
-	const struct service_def *def = p->service->def;
+	struct service *s = p->service;
+	const struct service_def *def = s->def;
 
 	list_remove(&p->link);
 	if (def->on_peer_gone != NULL)
 		def->on_peer_gone(def->ctx, channel, str_of(p->name));
 	channel_free(&p->channel);
+	if (p->side != 0 || p->leaving || s->drain_ms != 0) {
+		peer_free(p);
+		return;
+	}
+	list_append(&s->lost, &p->link);
+	if (s->lost_timer == NULL)
+		s->lost_timer = timer_new(s->loop, ask_for_lost, s);
+	if (!timer_is_set(s->lost_timer))
+		timer_set(s->lost_timer, LOST_MS);
+}
+
+static void
+peer_free(struct peer *p)
+{
+	list_remove(&p->link);
 	mem_free(p->name);
 	mem_free(p);
+}
+
+/* Master answers with a new channel, or not at all: then it is dead. */
+static void
+ask_for_lost(void *ctx)
+{
+	struct service *s = ctx;
+
+	list_each(l, &s->lost) {
+		struct peer *p = container_of(l, struct peer, link);
+		struct msg_peer_lost m = { .role = p->role,
+			.instance = p->instance };
+
+		if (p->tries++ == LOST_TRIES || s->drain_ms != 0)
+			peer_free(p);
+		else
+			service_tell_master(s, MSG_peer_lost, &m);
+	}
+	if (!list_empty(&s->lost))
+		timer_set(s->lost_timer, LOST_MS);
 }

@@ -190,6 +190,7 @@ service_main(const struct service_def *def, int argc, char **argv)
 		signal(SIGINT, SIG_IGN);
 	}
 	list_init(&s->peers);
+	list_init(&s->lost);
 	list_init(&s->waits);
 	first_conf(s, row->program);
 	if (def->open != NULL)

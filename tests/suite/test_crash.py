@@ -3,10 +3,13 @@ that was accepted is then found: delivered, queued or reported. DESIGN 1.
 
 POSTERN_CRASH=N multiplies the faults (tests/soak uses it).
 """
+import ctypes
 import os
 import random
 import shutil
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import time
@@ -144,6 +147,43 @@ def test_hung():
             need(found, name, "was not found hung")
             ledger.probe(inst, since, HEALED_S)
             need(old not in inst.pids(name), "the same process")
+
+
+def break_channels(pid):
+    """Shuts the channels between this process and its peers, not master's:
+    as if they had overflowed. How many there were."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd, n = libc.syscall(434, pid, 0), 0	# pidfd_open
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        mine = libc.syscall(438, pidfd, int(fd), 0)	# pidfd_getfd
+        if mine < 0:
+            continue
+        if int(fd) <= 4 or not stat.S_ISSOCK(os.fstat(mine).st_mode):
+            os.close(mine)
+            continue
+        with socket.socket(fileno=mine) as s:
+            if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET:
+                s.shutdown(socket.SHUT_RDWR)
+                n += 1
+    os.close(pidfd)
+    return n
+
+
+def test_broken_channels():
+    if not harness.is_root():
+        return "pidfd_getfd needs root"
+    with Box() as inst, ledger.Load(inst) as load:
+        for name in ("smtpd", "cleanup", "qmgr", "virtual"):
+            time.sleep(0.5)
+            before = inst.pids(name)
+            need(harness.wait_for(lambda pid=before[0]: break_channels(pid)),
+                 "no channels of", name)
+            need(inst.wait_log(r"channel between .*%s\[%d\].* broke: remade" %
+                               (name, before[0])), "not remade:", name)
+            need(inst.pids(name) == before, name, "was replaced")
+        since = time.monotonic()
+        load.stop()
+        finish(inst, load, 4 * IN_FLIGHT, since)
 
 
 def test_reload_storm():
