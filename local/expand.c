@@ -29,7 +29,7 @@ target_of(const struct recipient *r)
 }
 
 static void
-stored(void *ctx, const struct msg_store_done *m)
+stored(void *ctx, const struct msg_store_done *m, const struct items *items)
 {
 	struct recipient *r = ctx;
 	struct target *t = target_of(r);
@@ -37,6 +37,7 @@ stored(void *ctx, const struct msg_store_done *m)
 	enum delivery_status status =
 	    m->status == BOUNCED ? BOUNCED : DEFERRED;
 
+	(void)items;
 	if (m->status == SENT)
 		deliver_result(r, SENT, dsn, m->text);
 	else if (t->job->kind == STORE_MAILDIR)

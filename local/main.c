@@ -63,7 +63,9 @@ start(void *ctx, struct service *service)
 	l->front.begin = local_begin;
 	l->front.ctx = l;
 	list_init(&l->forwards);
-	l->agents = agents_new(service);
+	l->agents = agents_new(service,
+	    (size_t)conf_number(service_conf(service),
+	    "default_process_limit"));
 	l->users = users_new(service, l->conf.mail_spool_directory);
 	l->locks = deliver_locks(l->conf.mailbox_delivery_lock,
 	    "mailbox_delivery_lock");

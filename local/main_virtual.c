@@ -134,13 +134,14 @@ find_id(struct virtual *v, struct recipient *r, struct tables *t,
 }
 
 static void
-stored(void *ctx, const struct msg_store_done *m)
+stored(void *ctx, const struct msg_store_done *m, const struct items *items)
 {
 	struct recipient *r = ctx;
 	struct arena *arena = r->delivery->arena;
 	const struct msg_store *job = r->own;
 	const char *dsn = arena_cstr(arena, m->dsn);
 
+	(void)items;
 	if (m->status == SENT)
 		deliver_result(r, SENT, dsn, m->text);
 	else if (job->kind == STORE_MAILDIR)
@@ -245,7 +246,7 @@ start(void *ctx, struct service *service)
 	v->front.relay = "virtual";
 	v->front.begin = begin;
 	v->front.ctx = v;
-	v->agents = agents_new(service);
+	v->agents = agents_new(service, 0);
 	v->locks = deliver_locks(v->conf.virtual_mailbox_lock,
 	    "virtual_mailbox_lock");
 	v->sane = check_conf(v, service);

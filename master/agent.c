@@ -1,5 +1,6 @@
 /*
- * agent - one delivery agent for each uid, on the word of local or virtual.
+ * agent - one delivery agent for each uid and group, on the word of local,
+ * virtual or pipe: an agent for mailboxes, a command agent for commands.
  *
  * ipc.def lets nobody else ask. The rules here are numbers alone: nothing is
  * looked up while master runs. Never root, never one of our own owners,
@@ -12,26 +13,32 @@
 #define SETTLED_MS	2000	/* by then all have its channel */
 #define WANT_MS	20000	/* who waits longer for its turn is refused */
 
+bool
+agent_is(enum role role)
+{
+	return (role == ROLE_AGENT || role == ROLE_COMMAND);
+}
+
 static struct child *
-agent_of(struct master *m, uid_t uid)
+agent_of(struct master *m, const struct msg_agent_want *w)
 {
 	list_each(l, &m->children) {
 		struct child *c = container_of(l, struct child, link);
 
-		if (c->role == ROLE_AGENT && c->uid == uid && !c->draining &&
-		    c->channel != NULL)
+		if (c->role == w->role && c->uid == w->uid &&
+		    c->gid == w->gid && !c->draining && c->channel != NULL)
 			return (c);
 	}
 	return (NULL);
 }
 
 static size_t
-agents_count(struct master *m)
+agents_count(struct master *m, enum role role)
 {
 	size_t n = 0;
 
 	list_each(l, &m->children)
-		n += container_of(l, struct child, link)->role == ROLE_AGENT;
+		n += container_of(l, struct child, link)->role == role;
 	return (n);
 }
 
@@ -77,23 +84,34 @@ agent_refusal(const struct plan *plan, uint64_t uid, uint64_t gid)
 }
 
 static void
-refuse(struct child *to, uint64_t uid, const char *reason)
+refuse(struct child *to, const struct msg_agent_want *w, const char *reason)
 {
-	struct msg_agent_refused m = { .uid = uid, .reason = str_of(reason) };
+	struct msg_agent_refused m = { .role = w->role, .uid = w->uid,
+		.gid = w->gid, .reason = str_of(reason) };
 
 	if (to->channel != NULL)
 		channel_send(to->channel, MSG_agent_refused, &m);
 }
 
+/* All who may have asked for it. */
 static void
-refuse_all(struct master *m, uid_t uid, const char *reason)
+refuse_all(struct master *m, const struct msg_agent_want *w,
+    const char *reason)
 {
 	list_each(l, &m->children) {
 		struct child *c = container_of(l, struct child, link);
 
-		if (ipc_speaks(c->role, ROLE_AGENT))
-			refuse(c, uid, reason);
+		if (ipc_speaks(c->role, (enum role)w->role) &&
+		    c->role != ROLE_MASTER)
+			refuse(c, w, reason);
 	}
+}
+
+static struct msg_agent_want
+as_asked(enum role role, uid_t uid, gid_t gid)
+{
+	return ((struct msg_agent_want){ .role = role, .uid = uid,
+	    .gid = gid });
 }
 
 void
@@ -106,14 +124,14 @@ want_free(struct want *w)
 
 /* The one that has been idle longest makes room. */
 static void
-make_room(struct master *m)
+make_room(struct master *m, enum role role)
 {
 	struct child *oldest = NULL;
 
 	list_each(l, &m->children) {
 		struct child *c = container_of(l, struct child, link);
 
-		if (c->role != ROLE_AGENT || c->draining || c->talks > 0 ||
+		if (c->role != role || c->draining || c->talks > 0 ||
 		    c->idle_ms < 1000)
 			continue;
 		if (oldest == NULL || c->idle_ms > oldest->idle_ms)
@@ -126,26 +144,44 @@ make_room(struct master *m)
 static void
 start_or_queue(struct master *m, struct want *w)
 {
-	if (agents_count(m) >= (size_t)m->plan->is.agent_process_limit) {
-		make_room(m);
+	struct msg_agent_want asked = as_asked(w->role, w->uid, w->gid);
+
+	if (agents_count(m, w->role) >=
+	    (size_t)m->plan->is.agent_process_limit) {
+		make_room(m, w->role);
 		timer_set(m->tick, 1000);
 		return;
 	}
 	if (child_start_agent(m, w) == NULL)
-		refuse_all(m, w->uid, "master could not start it");
+		refuse_all(m, &asked, "master could not start it");
 	want_free(w);
 }
 
 static struct want *
-want_of(struct master *m, uid_t uid)
+want_of(struct master *m, const struct msg_agent_want *asked)
 {
 	list_each(l, &m->wants) {
 		struct want *w = container_of(l, struct want, link);
 
-		if (w->uid == uid)
+		if (w->role == asked->role && w->uid == asked->uid &&
+		    w->gid == asked->gid)
 			return (w);
 	}
 	return (NULL);
+}
+
+static void
+want_new(struct master *m, const struct msg_agent_want *asked,
+    const char *user)
+{
+	struct want *w = mem_new(sizeof(*w));
+
+	w->role = (enum role)asked->role;
+	w->uid = (uid_t)asked->uid;
+	w->gid = (gid_t)asked->gid;
+	w->user = mem_strdup(user);
+	w->since_ms = clock_steady_ms();
+	list_append(&m->wants, &w->link);
 }
 
 void
@@ -155,15 +191,17 @@ agent_wanted(struct child *from, const struct msg_agent_want *msg)
 	const char *reason = agent_refusal(m->plan, msg->uid, msg->gid);
 	struct child *have;
 	struct arena *arena;
-	struct want *w;
 
 	if (m->life == LIFE_STOP_REST)
 		reason = "the mail system is stopping";
+	if (msg->role >= ROLE__MAX || !agent_is((enum role)msg->role) ||
+	    !ipc_speaks(from->role, (enum role)msg->role))
+		reason = "it was not its to ask";
 	if (reason != NULL) {
-		refuse(from, msg->uid, reason);
+		refuse(from, msg, reason);
 		return;
 	}
-	have = agent_of(m, (uid_t)msg->uid);
+	have = agent_of(m, msg);
 	if (have != NULL) {
 		/*
 		 * Whoever asks has lost its channel: the agent is dying, or
@@ -174,17 +212,12 @@ agent_wanted(struct child *from, const struct msg_agent_want *msg)
 			child_drain(have);
 		return;
 	}
-	if (want_of(m, (uid_t)msg->uid) != NULL)
+	if (want_of(m, msg) != NULL)
 		return;
 	arena = arena_new(4096);
-	w = mem_new(sizeof(*w));
-	w->uid = (uid_t)msg->uid;
-	w->gid = (gid_t)msg->gid;
-	w->user = mem_strdup(arena_cstr(arena, str_first(msg->user, 256)));
-	w->since_ms = clock_steady_ms();
+	want_new(m, msg, arena_cstr(arena, str_first(msg->user, 256)));
 	arena_free(&arena);
-	list_append(&m->wants, &w->link);
-	start_or_queue(m, w);
+	start_or_queue(m, container_of(m->wants.prev, struct want, link));
 	children_settle(m);
 }
 
@@ -193,18 +226,13 @@ void
 agent_gone(struct child *c)
 {
 	struct master *m = c->master;
-	struct want *w;
+	struct msg_agent_want asked = as_asked(c->role, c->uid, c->gid);
 
 	if (c->wanted_again && m->life != LIFE_STOP_REST && c->ready &&
-	    want_of(m, c->uid) == NULL) {
-		w = mem_new(sizeof(*w));
-		w->uid = c->uid;
-		w->gid = c->gid;
-		w->user = mem_strdup(c->user);
-		w->since_ms = clock_steady_ms();
-		list_append(&m->wants, &w->link);
-	} else if (!c->ready)
-		refuse_all(m, c->uid, "its delivery agent failed to start");
+	    want_of(m, &asked) == NULL)
+		want_new(m, &asked, c->user);
+	else if (!c->ready)
+		refuse_all(m, &asked, "its delivery agent failed to start");
 	timer_set(m->tick, 10);
 }
 
@@ -218,7 +246,10 @@ agents_tick(struct master *m)
 		struct want *w = container_of(l, struct want, link);
 
 		if (now - w->since_ms > WANT_MS) {
-			refuse_all(m, w->uid, "too many delivery agents; see "
+			struct msg_agent_want asked = as_asked(w->role,
+			    w->uid, w->gid);
+
+			refuse_all(m, &asked, "too many delivery agents; see "
 			    "agent_process_limit");
 			want_free(w);
 		} else
@@ -227,7 +258,7 @@ agents_tick(struct master *m)
 	list_each(l, &m->children) {
 		struct child *c = container_of(l, struct child, link);
 
-		if (c->role == ROLE_AGENT && c->talks == 0 &&
+		if (agent_is(c->role) && c->talks == 0 &&
 		    c->idle_ms > idle)
 			child_drain(c);
 	}

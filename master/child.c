@@ -291,10 +291,11 @@ struct child *
 child_start_agent(struct master *m, const struct want *w)
 {
 	struct child *c;
-	char name[16];
+	char name[32];
 
-	snprintf(name, sizeof(name), "%u", (unsigned)w->uid);
-	c = child_new(m, ROLE_AGENT, name);
+	snprintf(name, sizeof(name), "%u:%u", (unsigned)w->uid,
+	    (unsigned)w->gid);
+	c = child_new(m, w->role, name);
 	c->uid = w->uid;
 	c->gid = w->gid;
 	mem_free(c->user);
@@ -491,7 +492,7 @@ on_death(struct child *c, int status)
 	}
 	if (s != NULL && !c->ready && m->ready_fd >= 0)
 		m->failed = true;
-	if (c->role == ROLE_AGENT)
+	if (agent_is(c->role))
 		agent_gone(c);
 	child_free(c);
 }

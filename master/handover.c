@@ -282,7 +282,7 @@ handover_take(struct master *m, int fd)
 
 		if (c->instance > instances)
 			instances = c->instance;
-		if (c->role == ROLE_AGENT)
+		if (agent_is(c->role))
 			child_drain(c);
 	}
 	m->instances = instances;

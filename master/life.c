@@ -52,7 +52,7 @@ hand_children_over(struct master *m)
 		struct service *old = c->service, *now;
 
 		c->service = NULL;
-		if (c->role == ROLE_AGENT)
+		if (agent_is(c->role))
 			child_drain(c);
 		if (c->role != ROLE_QMGR || old == NULL)
 			continue;
@@ -139,7 +139,7 @@ life_retire(struct master *m)
 	list_each(l, &m->children) {
 		struct child *c = container_of(l, struct child, link);
 
-		if (c->service != NULL || c->role == ROLE_AGENT || c->draining)
+		if (c->service != NULL || agent_is(c->role) || c->draining)
 			continue;
 		if (c->role == ROLE_QMGR ||
 		    plan_find(m->plan, c->role, str_of(c->name)) == NULL ||

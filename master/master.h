@@ -85,6 +85,7 @@ struct child {
 /* An agent that was asked for while there were too many. */
 struct want {
 	struct list	 link;
+	enum role	 role;
 	uid_t		 uid;
 	gid_t		 gid;
 	char		*user;
@@ -147,6 +148,7 @@ void		 children_look(struct master *);
 struct child	*child_spare(struct master *, enum role, const char *name);
 
 /* agent.c */
+bool		 agent_is(enum role);	/* one process for each owner */
 /* Why that uid gets no agent; NULL: it may have one. */
 const char	*agent_refusal(const struct plan *, uint64_t uid, uint64_t gid);
 void		 agent_wanted(struct child *from, const struct msg_agent_want *);

@@ -17,7 +17,7 @@ state_of(const struct child *c)
 		return ("leaving");
 	if (!c->ready)
 		return ("starting");
-	return (c->role == ROLE_AGENT || c->service != NULL ? "running" :
+	return (agent_is(c->role) || c->service != NULL ? "running" :
 	    "retiring");
 }
 

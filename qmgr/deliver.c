@@ -63,9 +63,11 @@ send_request(struct delivery *d, struct talk *talk, int fd)
 		.body_off = q->body_off, .body_len = q->body_len,
 		.rcpt_count = d->p.n, .client_name = attr(m, "client_name"),
 		.client_addr = attr(m, "client_addr"),
+		.client_port = attr(m, "client_port"),
 		.helo = attr(m, "helo"), .protocol = attr(m, "protocol"),
 		.sasl_method = attr(m, "sasl_method"),
 		.sasl_user = attr(m, "sasl_user"),
+		.sasl_sender = attr(m, "sasl_sender"),
 		.encoding = attr(m, "encoding"), .queue_file = fd,
 	};
 

@@ -73,6 +73,12 @@ enum { DELIVER_VERIFY = 1 << 0, DELIVER_TRACE = 1 << 1,
 enum report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS,
 	REPORT_VERIFY };
 enum store_kind { STORE_MAILDIR, STORE_MBOX };
+enum item_kind { ITEM_ADDRESS, ITEM_COMMAND, ITEM_FILE, ITEM_INCLUDE,
+	ITEM_USER /* \user: no alias, no .forward */ };
+enum expand_kind { EXPAND_FORWARD, EXPAND_INCLUDE };
+enum { RUN_FROM = 1 << 0, RUN_RETURN_PATH = 1 << 1, RUN_ORIGINAL = 1 << 2,
+	RUN_DELIVERED = 1 << 3, RUN_QUOTE_FROM = 1 << 4, RUN_DOTS = 1 << 5,
+	RUN_BLANK = 1 << 6 };
 enum { LOCK_FCNTL = 1 << 0, LOCK_DOTLOCK = 1 << 1, LOCK_FLOCK = 1 << 2 };
 enum map_kind { MAP_KEY, MAP_ADDRESS };	/* as it is; in parts of an address */
 enum access_kind { ACCESS_CLIENT, ACCESS_DOMAIN, ACCESS_ADDRESS };

@@ -53,7 +53,7 @@ fields_close(void)
 #define TO(role)	(1u << ROLE_##role)
 #define TO_ALL		(((1u << ROLE__MAX) - 1) & ~FROM(MASTER))
 #define TO_DELIVERY	(TO(LOCAL) | TO(VIRTUAL) | TO(ERROR) | TO(DISCARD) | \
-			TO(SMTP) | TO(LMTP))
+			TO(SMTP) | TO(LMTP) | TO(PIPE))
 #define FROM_ALL	TO_ALL
 #define FROM_DELIVERY	TO_DELIVERY
 _Static_assert(ROLE__MAX < 32, "a set of roles is 32 bits");

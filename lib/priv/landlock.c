@@ -33,6 +33,7 @@ fs_denied(enum priv_filter filter, long abi)
 		all |= FS_IOCTL_DEV;
 	switch (filter) {
 	case FILTER_NONE:
+	case FILTER_COMMAND:
 		return (0);
 	case FILTER_SOCKETS:
 	case FILTER_CHANNELS:
@@ -84,7 +85,7 @@ priv_landlock(enum priv_filter filter)
 	abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
 	    LANDLOCK_CREATE_RULESET_VERSION);
 	/* ABI 1 denies each move between directories, with no remedy. */
-	if (filter == FILTER_NONE || abi < 1 || (files && abi < 2))
+	if (fs_denied(filter, abi) == 0 || abi < 1 || (files && abi < 2))
 		return (false);
 	attr.fs = fs_denied(filter, abi);
 	if (abi >= 4) {

@@ -196,7 +196,13 @@ lock_down(const struct process_row *row)
 	if (row->filter == FILTER_SOCKETS || row->filter == FILTER_CHANNELS ||
 	    row->filter == FILTER_CONNECT || row->filter == FILTER_DNS)
 		set_limit(RLIMIT_NPROC, "nproc", 0);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+	/*
+	 * A user's command may be a set-gid one, as in any session of that
+	 * user: sendmail's postdrop is. Without CAP_SETUID in its bounds no
+	 * set-uid program gets far.
+	 */
+	if (row->filter != FILTER_COMMAND &&
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		die("no_new_privs: %s", strerror(errno));
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		die("dumpable: %s", strerror(errno));
