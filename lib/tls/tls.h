@@ -28,19 +28,21 @@ struct tls_conf {
 	struct str	ca_file, ca_path;
 	int64_t		verify_depth;
 	int64_t		session_s;	/* life of a session; 0: no tickets */
+	struct str	digest;		/* of fingerprints: "sha256" */
 	struct str	service;	/* whose sessions may be resumed */
 	bool		ask_cert, need_cert;	/* of clients */
 };
 
 /* Chains and signatures are another process's: what is asked of it. */
 struct tls;
+struct tls_chains;		/* some chains, parsed; shared by sessions */
 struct tls_keys {
 	/* The chains for a server name: tls_named(), now or later. */
 	void	(*name)(void *ctx, struct tls *, struct str name);
 	/* Sign tbs (valid during the call): tls_signed(), now or later. */
 	void	(*sign)(void *ctx, struct tls *, uint64_t key, unsigned scheme,
 		    struct str tbs);
-	/* The session that asked is gone, or needs no answer any more. */
+	/* A session that waits for an answer is gone. */
 	void	(*forget)(void *ctx, struct tls *);
 };
 /* A chain, own certificate first, DER one after another; its key. */
@@ -60,9 +62,12 @@ struct tls_side	*tls_server_new(const struct tls_conf *, struct conf *,
 struct tls_side	*tls_client_new(const struct tls_conf *, struct conf *,
 		    const struct tls_keys *, void *keys_ctx, struct buf *why);
 void		 tls_side_free(struct tls_side **);	/* no session is left */
-/* The chains for clients that name none, or none of ours; replaces all. */
-bool		 tls_side_chains(struct tls_side *, const struct tls_chain *,
+/* NULL with *why: a certificate is none, or of a kind that can't be used. */
+struct tls_chains *tls_chains_new(struct tls_side *, const struct tls_chain *,
 		    size_t n, struct buf *why);
+void		 tls_chains_free(struct tls_chains **);	/* sessions keep it */
+/* For clients that name no server, or none of ours. NULL: none; takes it. */
+void		 tls_side_chains(struct tls_side *, struct tls_chains *);
 bool		 tls_side_ready(const struct tls_side *); /* has chains */
 void		 tls_side_tickets(struct tls_side *,
 		    const struct tls_ticket_key *, size_t n);
@@ -78,8 +83,8 @@ struct tls_ops {
 /* The stream has nothing unsent; its input so far is dropped. */
 struct tls	*tls_accept(struct tls_side *, struct stream *,
 		    const struct tls_ops *, void *ctx);
-/* Answers to tls_keys; n 0: the side's own chains. */
-void		 tls_named(struct tls *, const struct tls_chain *, size_t n);
+/* Answers to tls_keys; NULL: the side's own chains. */
+void		 tls_named(struct tls *, struct tls_chains *);
 void		 tls_signed(struct tls *, bool ok, struct str signature);
 
 /* After the handshake; texts live as long as the session. */
