@@ -43,4 +43,72 @@ void		 content_init(struct content *, bool dots);
  */
 size_t		 content_feed(struct content *, struct str in,
 		    void (*emit)(void *ctx, struct str span), void *ctx);
+
+/* --- the client's side --- */
+
+#define ESMTP_REPLY_TEXT_MAX	8192	/* bytes of a reply that are kept */
+#define ESMTP_REPLY_LINES_MAX	1000
+#define ESMTP_REPLY_MAX		(128 * 1024)
+
+/* A server's reply as it comes. Init text, zero the rest. */
+struct esmtp_reply {
+	unsigned   code;	/* 200 to 599, of its last line */
+	struct str dsn;		/* "2.1.0" of that line, or "" */
+	struct buf text;	/* its lines, LF between: "250 2.1.0 Ok" */
+	/* inner: */
+	unsigned   lines;
+	size_t	   size;
+	bool	   skip, over;
+};
+/*
+ * Takes lines off *in until the reply is whole (RFC 5321 4.2). REPLY_BAD: no
+ * reply, or one beyond the limits: nothing more can be believed. A line ends
+ * in LF; what is too long of one is dropped. After REPLY_OK the next call
+ * begins a new reply.
+ */
+enum reply_end { REPLY_OK, REPLY_MORE, REPLY_BAD };
+enum reply_end	 esmtp_reply_feed(struct esmtp_reply *, struct str *in);
+
+/* What a server offers in its reply to EHLO (RFC 5321 4.1.1.1). */
+enum {
+	OFFER_PIPELINING = 1 << 0, OFFER_SIZE = 1 << 1, OFFER_8BITMIME = 1 << 2,
+	OFFER_SMTPUTF8 = 1 << 3, OFFER_CHUNKING = 1 << 4, OFFER_DSN = 1 << 5,
+	OFFER_ENHANCED = 1 << 6, OFFER_STARTTLS = 1 << 7, OFFER_AUTH = 1 << 8,
+	OFFER_XFORWARD = 1 << 9, OFFER_XCLIENT = 1 << 10, OFFER_VRFY = 1 << 11,
+	OFFER_ETRN = 1 << 12, OFFER_REQUIRETLS = 1 << 13,
+};
+enum {			/* words of XFORWARD */
+	XFORWARD_NAME = 1 << 0, XFORWARD_ADDR = 1 << 1, XFORWARD_PORT = 1 << 2,
+	XFORWARD_PROTO = 1 << 3, XFORWARD_HELO = 1 << 4,
+	XFORWARD_IDENT = 1 << 5, XFORWARD_SOURCE = 1 << 6,
+};
+struct esmtp_offer {
+	unsigned   features;	/* OFFER_ */
+	unsigned   xforward;	/* XFORWARD_ */
+	uint64_t   size_max;	/* 0: none, or not told */
+	struct str auth;	/* "PLAIN LOGIN", of the reply's text */
+	struct str name;	/* the host name of its first line */
+};
+/* text: of an esmtp_reply; discard: OFFER_ bits to overlook. */
+void		 esmtp_offer_read(struct str text, unsigned discard,
+		    struct esmtp_offer *);
+/*
+ * "pipelining, starttls" as OFFER_ bits; silent-discard is known, and other
+ * words too (they stand for nothing): *unknown is the first that is not.
+ */
+unsigned	 esmtp_offer_bits(struct str words, struct str *unknown);
+
+/*
+ * Content in the form of DATA (RFC 5321 4.5.2): a dot before each dot that
+ * begins a line; lines of more than line_max bytes are folded (0: never).
+ */
+struct stuffer {
+	size_t	 line_max, column;
+	bool	 dots;		/* false: fold alone */
+	bool	 cr;
+};
+void		 stuffer_init(struct stuffer *, bool dots, size_t line_max);
+void		 stuffer_feed(struct stuffer *, struct str in, struct buf *out);
+/* CRLF where the last line has none. */
+void		 stuffer_end(struct stuffer *, struct buf *out);
 #endif

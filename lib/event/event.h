@@ -67,6 +67,14 @@ struct stream	*stream_new(struct loop *, int fd, const struct stream_ops *,
 void		 stream_pause(struct stream *, bool);
 /* Queues what the socket does not take. Nothing after an error. */
 void		 stream_write(struct stream *, struct str);
+/*
+ * Behind all output, n bytes of a file from offset at, by sendfile. fd stays
+ * the caller's and open; nothing may be written before stream_unsent() is 0.
+ * A file that ends before is an error (EIO). False, and nothing is done:
+ * there is a filter, or no socket.
+ */
+bool		 stream_send_file(struct stream *, int fd, int64_t at,
+		    uint64_t n) MUST_USE;
 size_t		 stream_unsent(const struct stream *);
 /*
  * Bytes received and not yet taken: what a client sent too early. Empty

@@ -7,6 +7,7 @@
  * own entries holds it (busy) until it has returned. A filter (TLS) stands in
  * for read(2) and send(2), and has its own beginning.
  */
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <errno.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 /* Nobody may keep more waiting than this: a bug or a flood, not a client. */
 #define OUTPUT_MAX	((size_t)1 << 26)
+#define FILE_PIECE	((uint64_t)1 << 20)	/* of a file, in one call */
 
 struct stream {
 	struct loop	*loop;
@@ -29,6 +31,9 @@ struct stream {
 	const struct stream_filter *filter;	/* NULL: none */
 	void		*filter_ctx;
 	unsigned	 begin_want;	/* while the filter begins */
+	uint64_t	 file_left;	/* to be sent behind out */
+	off_t		 file_at;
+	int		 file;
 	int		 fd;
 	int		 err;		/* told, or to be told */
 	unsigned	 busy;		/* callbacks that run on us */
@@ -85,7 +90,7 @@ want_read(struct stream *s)
 static void
 want_write(struct stream *s)
 {
-	bool on = s->out.n > s->out_at && !s->corked &&
+	bool on = stream_unsent(s) > 0 && !s->corked &&
 	    !s->write_wants_read;
 
 	if (s->beginning)
@@ -154,6 +159,7 @@ fail(struct stream *s, int err)
 	want_write(s);
 	buf_free(&s->out);
 	s->out_at = 0;
+	s->file_left = 0;
 	hold(s);
 	if (s->ops->on_error != NULL)
 		s->ops->on_error(s->ctx, s->err);
@@ -371,6 +377,26 @@ send_now(struct stream *s, struct str bytes)
 	}
 }
 
+/* As much of the file as the socket takes now. */
+static void
+send_file(struct stream *s)
+{
+	while (s->file_left > 0) {
+		ssize_t done = sendfile(s->fd, s->file, &s->file_at,
+		    s->file_left < FILE_PIECE ? s->file_left : FILE_PIECE);
+
+		if (done > 0) {
+			s->file_left -= (uint64_t)done;
+			continue;
+		}
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done == 0 || errno != EAGAIN)
+			fail_later(s, done == 0 ? EIO : errno);
+		return;
+	}
+}
+
 static void
 flush_output(struct stream *s)
 {
@@ -380,6 +406,8 @@ flush_output(struct stream *s)
 	if (s->out.n == s->out_at) {
 		buf_free(&s->out);
 		s->out_at = 0;
+		if (s->file_left > 0 && s->err == 0)
+			send_file(s);
 	}
 	want_write(s);
 }
@@ -407,7 +435,7 @@ on_writable(evutil_socket_t fd, short what, void *ctx)
 		fail(s, s->err);
 		return;
 	}
-	if (s->out.n > 0 || !s->waited)
+	if (stream_unsent(s) > 0 || !s->waited)
 		return;
 	s->waited = false;
 	hold(s);
@@ -421,6 +449,7 @@ stream_write(struct stream *s, struct str bytes)
 {
 	if (s->err != 0 || s->dead || bytes.n == 0)
 		return;
+	assert(s->file_left == 0);
 	if (!s->corked && s->out.n == 0) {
 		bytes = str_from(bytes, send_now(s, bytes));
 		if (bytes.n == 0 || s->err != 0)
@@ -440,6 +469,25 @@ stream_write(struct stream *s, struct str bytes)
 	want_write(s);
 }
 
+bool
+stream_send_file(struct stream *s, int fd, int64_t at, uint64_t n)
+{
+	if (s->filter != NULL || !s->is_socket)
+		return false;
+	if (s->err != 0 || s->dead || n == 0)
+		return true;
+	assert(s->file_left == 0);
+	s->file = fd;
+	s->file_at = at;
+	s->file_left = n;
+	if (s->corked)
+		return true;
+	flush_output(s);
+	if (s->file_left > 0 && s->err == 0)
+		s->waited = true;
+	return true;
+}
+
 void
 stream_cork(struct stream *s, bool on)
 {
@@ -449,14 +497,14 @@ stream_cork(struct stream *s, bool on)
 	if (on || s->err != 0)
 		return;
 	flush_output(s);
-	if (s->out.n > 0)
+	if (stream_unsent(s) > 0)
 		s->waited = true;
 }
 
 size_t
 stream_unsent(const struct stream *s)
 {
-	return s->out.n - s->out_at;
+	return s->out.n - s->out_at + (size_t)s->file_left;
 }
 
 void

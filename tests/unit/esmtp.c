@@ -139,12 +139,174 @@ test_params(void **state)
 	assert_false(esmtp_param(&p, &k, &v, &bad));
 }
 
+/* --- the client's side --- */
+
+static void
+test_reply(void **state)
+{
+	static const struct {
+		const char *in;
+		enum reply_end end;
+		unsigned code;
+		const char *dsn, *text;
+	} rows[] = {
+		{ "250 2.1.0 Ok\r\n", REPLY_OK, 250, "2.1.0", "250 2.1.0 Ok" },
+		{ "250 Ok\n", REPLY_OK, 250, "", "250 Ok" },
+		{ "354\r\n", REPLY_OK, 354, "", "354" },
+		{ "250-a\r\n250 b\r\n", REPLY_OK, 250, "", "250-a\n250 b" },
+		{ "550-5.7.1 no\r\n550 5.7.1 never\r\n", REPLY_OK, 550, "5.7.1",
+		    "550-5.7.1 no\n550 5.7.1 never" },
+		/* A status of another class is none. */
+		{ "550 4.7.1 no\r\n", REPLY_OK, 550, "", "550 4.7.1 no" },
+		{ "250", REPLY_MORE, 0, "", "" },
+		{ "250-a\r\n", REPLY_MORE, 250, "", "250-a" },
+		{ "", REPLY_MORE, 0, "", "" },
+		{ "hello\r\n", REPLY_BAD, 0, "", "" },
+		{ "\r\n", REPLY_BAD, 0, "", "" },
+		{ "25\r\n", REPLY_BAD, 0, "", "" },
+		{ "1234\r\n", REPLY_BAD, 0, "", "" },
+		{ "250_x\r\n", REPLY_BAD, 0, "", "" },
+		{ "650 x\r\n", REPLY_BAD, 0, "", "" },
+		{ "250-a\r\nrubbish\r\n", REPLY_BAD, 0, "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(rows); i++)
+		for (size_t cut = 0; cut <= strlen(rows[i].in); cut++) {
+			struct esmtp_reply r = { 0 };
+			struct str all = str_of(rows[i].in);
+			struct str in = str_first(all, cut), rest;
+			enum reply_end end;
+
+			buf_init(&r.text, ESMTP_REPLY_TEXT_MAX);
+			end = esmtp_reply_feed(&r, &in);
+			if (end == REPLY_MORE) {	/* what was left comes again */
+				rest = str_from(all, (size_t)(in.p - all.p));
+				end = esmtp_reply_feed(&r, &rest);
+			}
+			assert_int_equal(end, rows[i].end);
+			if (end == REPLY_OK) {
+				assert_int_equal(r.code, rows[i].code);
+				assert_true(str_eq(r.dsn, str_of(rows[i].dsn)));
+				assert_true(str_eq(buf_view(&r.text),
+				    str_of(rows[i].text)));
+			}
+			buf_free(&r.text);
+		}
+}
+
+static void
+test_reply_limits(void **state)
+{
+	struct esmtp_reply r = { 0 };
+	struct str in;
+	struct buf b;
+
+	(void)state;
+	buf_init(&r.text, ESMTP_REPLY_TEXT_MAX);
+	buf_init(&b, 1 << 20);
+	/* A long line is cut, not believed to be many. */
+	buf_puts(&b, "250 ");
+	for (int i = 0; i < 5000; i++)
+		buf_putc(&b, 'x');
+	buf_puts(&b, "\r\n550 next\r\n");
+	in = buf_view(&b);
+	assert_int_equal(esmtp_reply_feed(&r, &in), REPLY_OK);
+	assert_int_equal(r.code, 250);
+	assert_true(r.text.n <= ESMTP_LINE_MAX + 1);
+	assert_int_equal(esmtp_reply_feed(&r, &in), REPLY_OK);
+	assert_int_equal(r.code, 550);
+	assert_int_equal(in.n, 0);
+	/* Too many lines, too many bytes. */
+	buf_clear(&b);
+	for (int i = 0; i < 1001; i++)
+		buf_puts(&b, "250-\r\n");
+	in = buf_view(&b);
+	assert_int_equal(esmtp_reply_feed(&r, &in), REPLY_BAD);
+	r.over = true;
+	buf_clear(&b);
+	for (int i = 0; i < 200000; i++)
+		buf_puts(&b, "2");
+	in = buf_view(&b);
+	assert_int_equal(esmtp_reply_feed(&r, &in), REPLY_BAD);
+	buf_free(&r.text);
+	buf_free(&b);
+}
+
+static void
+test_offer(void **state)
+{
+	static const char text[] = "250-mx.test hello\n250-PIPELINING\n"
+	    "250-size 1000\n250-AUTH=LOGIN\n250-AUTH PLAIN LOGIN\n"
+	    "250-XFORWARD NAME ADDR helo\n250-\n250 Chunking";
+	struct esmtp_offer o;
+	struct str unknown;
+
+	(void)state;
+	esmtp_offer_read(str_of(text), 0, &o);
+	assert_int_equal(o.features, OFFER_PIPELINING | OFFER_SIZE |
+	    OFFER_AUTH | OFFER_XFORWARD | OFFER_CHUNKING);
+	assert_int_equal(o.size_max, 1000);
+	assert_true(str_eq(o.name, STR("mx.test")));
+	assert_true(str_eq(o.auth, STR("PLAIN LOGIN")));
+	assert_int_equal(o.xforward, XFORWARD_NAME | XFORWARD_ADDR |
+	    XFORWARD_HELO);
+	esmtp_offer_read(str_of(text), esmtp_offer_bits(
+	    STR("chunking, SIZE silent-discard"), &unknown), &o);
+	assert_int_equal(unknown.n, 0);
+	assert_int_equal(o.features, OFFER_PIPELINING | OFFER_AUTH |
+	    OFFER_XFORWARD);
+	assert_int_equal(o.size_max, 0);
+	esmtp_offer_bits(STR("DSN, nosuch"), &unknown);
+	assert_true(str_eq(unknown, STR("nosuch")));
+	esmtp_offer_read(STR("250 only"), 0, &o);
+	assert_int_equal(o.features, 0);
+}
+
+static void
+test_stuffer(void **state)
+{
+	static const struct { const char *in; size_t max; const char *out; }
+	rows[] = {
+		{ "a\r\n.b\r\n", 0, "a\r\n..b\r\n" },
+		{ ".\r\n..\r\n", 0, "..\r\n...\r\n" },
+		{ "a.b\r\n\r\n", 0, "a.b\r\n\r\n" },
+		{ "open", 0, "open\r\n" },
+		{ "a\rb\r\n", 0, "a\rb\r\n" },
+		{ "abcdef\r\ngh\r\n", 4, "abcd\r\n ef\r\ngh\r\n" },
+		{ "abcdefgh\r\n", 4, "abcd\r\n efg\r\n h\r\n" },
+		{ "abcd\r\n", 4, "abcd\r\n" },
+		{ "abcd.e\r\n", 4, "abcd\r\n .e\r\n" },
+		{ ".bcde\r\n", 4, "..bcd\r\n e\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(rows); i++)
+		for (size_t cut = 0; cut <= strlen(rows[i].in); cut++) {
+			struct str in = str_of(rows[i].in);
+			struct stuffer s;
+			struct buf out;
+
+			buf_init(&out, 1000);
+			stuffer_init(&s, true, rows[i].max);
+			stuffer_feed(&s, str_first(in, cut), &out);
+			stuffer_feed(&s, str_from(in, cut), &out);
+			stuffer_end(&s, &out);
+			assert_string_equal(buf_cstr(&out), rows[i].out);
+			buf_free(&out);
+		}
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_data), cmocka_unit_test(test_bdat),
 		cmocka_unit_test(test_line), cmocka_unit_test(test_params),
+		cmocka_unit_test(test_reply),
+		cmocka_unit_test(test_reply_limits),
+		cmocka_unit_test(test_offer),
+		cmocka_unit_test(test_stuffer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

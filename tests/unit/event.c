@@ -350,6 +350,48 @@ test_output(void **state)
 	sink_close(&k);
 }
 
+/* A file behind what was written, in as many pieces as it takes. */
+static void
+test_file(void **state)
+{
+	static char block[300000];
+	FILE *f = tmpfile();
+	struct sink k;
+	size_t n = 0;
+	char last = 0;
+
+	(void)state;
+	assert_non_null(f);
+	memset(block, 'f', sizeof(block));
+	block[sizeof(block) - 1] = 'z';
+	assert_int_equal(fwrite(block, 1, sizeof(block), f), sizeof(block));
+	fflush(f);
+	sink_open(&k);
+	stream_cork(k.s, true);
+	stream_write(k.s, STR("head"));
+	assert_true(stream_send_file(k.s, fileno(f), 10, sizeof(block) - 10));
+	assert_int_equal(stream_unsent(k.s), sizeof(block) - 6);
+	stream_cork(k.s, false);
+	assert_int_equal(k.drains, 0);
+	for (int i = 0; i < 100 && stream_unsent(k.s) > 0; i++) {
+		n += read_all(k.peer, &last);
+		run(k.loop, 2);
+	}
+	n += read_all(k.peer, &last);
+	assert_int_equal(n, sizeof(block) - 6);
+	assert_int_equal(last, 'z');
+	assert_int_equal(k.drains, 1);
+	stream_write(k.s, STR("."));
+	assert_int_equal(read_all(k.peer, &last), 1);
+	/* It is shorter than was said. */
+	assert_true(stream_send_file(k.s, fileno(f), sizeof(block) - 5, 10));
+	run(k.loop, 3);
+	assert_int_equal(k.errors, 1);
+	assert_int_equal(k.err, EIO);
+	sink_close(&k);
+	fclose(f);
+}
+
 /* --- loop --- */
 
 struct counts { struct loop *loop; unsigned hooks, signals; struct timer *t; };
@@ -614,6 +656,7 @@ main(void)
 		cmocka_unit_test(test_timeout_moves),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_output),
+		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_log_again),
 		cmocka_unit_test(test_listener),
