@@ -131,7 +131,7 @@ clean:
 
 .PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench clean
 .SECONDARY:
--include $(shell find $B -path '*/peer' -prune -o -name '*.d' -type f -print 2>/dev/null)
+-include $(shell find $B \( -path '*/peer' -o -path '*/programs' \) -prune -o -name '*.d' -type f -print 2>/dev/null)
 
 # --- install: DESTDIR= for packages, PREFIX=/usr ---
 # Configuration files that exist stay. Without DESTDIR, and as root, users

@@ -15,6 +15,7 @@ struct bounce_conf {
 struct bounce {
 	struct bounce_conf conf;
 	struct service	*service;
+	struct arena	*arena;			/* of texts */
 	struct report_site site;
 	struct str	 double_bounce;		/* with @myorigin */
 	struct str	 twobounce_recipient;	/* 2bounce_notice_recipient */

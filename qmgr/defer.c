@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include "address/address.h"
 #include "qmgr/qmgr.h"
+#include "qmgr/report.h"
 
 #define BOUNCE_WAIT_MS	10000	/* for the bounce process to come back */
 #define REPORTS_MAX	64	/* under way at once: each is a descriptor */
@@ -105,8 +106,8 @@ static bool
 success_due(const struct message *m)
 {
 	for (size_t i = 0; i < m->msg.nrcpts; i++)
-		if (m->msg.rcpts[i].status == RCPT_SENT &&
-		    m->msg.rcpts[i].dsn_notify & DSN_NOTIFY_SUCCESS)
+		if (report_of_success(&m->msg, &m->msg.rcpts[i],
+		    m->q->confirm_delay_cleared))
 			return true;
 	return false;
 }
@@ -166,13 +167,14 @@ step_journal(struct message *m)
 
 /* What a report told of needs no report again. */
 static void
-mark_reported(struct message *m, enum rcpt_state which, bool success)
+mark_reported(struct message *m, enum rcpt_state which)
 {
 	for (size_t i = 0; i < m->msg.nrcpts; i++) {
 		struct queue_rcpt *r = &m->msg.rcpts[i];
 
 		if (r->status != (unsigned)which ||
-		    (success && !(r->dsn_notify & DSN_NOTIFY_SUCCESS)))
+		    (which == RCPT_SENT && !report_of_success(&m->msg, r,
+		    m->q->confirm_delay_cleared)))
 			continue;
 		r->status = RCPT_REPORTED;
 		if (m->unwritten == NULL)
@@ -212,10 +214,10 @@ reported(struct message *m, bool ok, const char *why)
 	} else {
 		switch (m->reporting) {
 		case REPORT_FAILURE:
-			mark_reported(m, RCPT_BOUNCED, false);
+			mark_reported(m, RCPT_BOUNCED);
 			break;
 		case REPORT_SUCCESS:
-			mark_reported(m, RCPT_SENT, true);
+			mark_reported(m, RCPT_SENT);
 			break;
 		case REPORT_DELAY:
 			mark_warned(m);

@@ -25,6 +25,7 @@ configure(struct qmgr *q, struct conf *conf)
 
 	q->main_cf = conf;
 	q->soft_bounce = conf_bool(conf, "soft_bounce");
+	q->confirm_delay_cleared = conf_bool(conf, "confirm_delay_cleared");
 	q->delay_decimals = (unsigned)conf_number(conf,
 	    "delay_logging_resolution_limit");
 	q->silence_ms = conf_number(conf, "ipc_timeout") * 1000;

@@ -12,6 +12,8 @@ static const struct param params[] = {
 #undef PARAM
 };
 
+#define TEMPLATES_MAX ((size_t)16 << 20)	/* bytes of texts */
+
 static bool
 has_class(struct str classes, const char *name)
 {
@@ -21,6 +23,34 @@ has_class(struct str classes, const char *name)
 		if (str_eq_nocase(item, str_of(name)))
 			return true;
 	return false;
+}
+
+/* The texts, as they will be sent. */
+static void
+load_templates(struct bounce *b, struct conf *conf, struct problems *problems)
+{
+	struct report_site *site = &b->site;
+
+	if (b->arena == NULL)
+		b->arena = arena_new(TEMPLATES_MAX);
+	templates_load(&site->templates, conf, b->arena, problems);
+	for (size_t k = 0; k < TEMPLATE__MAX; k++) {
+		struct buf text;
+
+		buf_init(&text, TEMPLATE_FILE_MAX);
+		if (!template_expand(&site->templates, (enum template_kind)k,
+		    conf, &text, problems) && !problems_fatal(problems))
+			problem_add(problems, true, site->templates.file, 0,
+			    "text too long");
+		site->text[k] = arena_str(b->arena, buf_view(&text));
+		buf_free(&text);
+	}
+}
+
+static void
+check(void *ctx, struct service *service, struct problems *problems)
+{
+	load_templates(ctx, service_conf(service), problems);
 }
 
 static void
@@ -33,11 +63,12 @@ configure(void *ctx, struct service *service)
 
 	b->service = service;
 	b->site.myhostname = conf_get(conf, "myhostname");
-	b->site.delay_warning_time = conf_number(conf, "delay_warning_time");
 	b->site.maximal_queue_lifetime =
 	    conf_number(conf, "maximal_queue_lifetime");
 	b->site.bounce_size_limit = b->conf.bounce_size_limit;
 	b->site.threaded = b->conf.enable_threaded_bounces;
+	b->site.confirm_delay_cleared =
+	    conf_bool(conf, "confirm_delay_cleared");
 	b->notify_bounce = has_class(classes, "bounce");
 	b->notify_2bounce = has_class(classes, "2bounce");
 	b->notify_delay = has_class(classes, "delay");
@@ -76,7 +107,7 @@ main(int argc, char **argv)
 		.role = ROLE_BOUNCE,
 		.params = params, .nparams = nitems(params),
 		.conf = &b.conf, .ctx = &b,
-		.open = configure, .on_talk = on_talk,
+		.check = check, .open = configure, .on_talk = on_talk,
 		.on_drained = on_drained,
 	};
 

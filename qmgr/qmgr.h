@@ -116,6 +116,7 @@ struct qmgr {
 	size_t		 site_at;
 	char		*site;
 	bool		 soft_bounce, draining, begun;
+	bool		 confirm_delay_cleared;
 	int64_t		 silence_ms;	/* most between words of a delivery */
 	char		*double_bounce;
 	unsigned	 delay_decimals; /* delay_logging_resolution_limit */

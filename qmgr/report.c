@@ -112,6 +112,24 @@ add_mail(struct request *q, bool to_postmaster, bool needed, struct str to,
 		.to = to, .log = log };
 }
 
+/* What was asked for about a report of ours goes to postmaster, if at all. */
+static void
+plan_success(struct request *q)
+{
+	static const char log[] = "sender delivery status notification";
+	const struct bounce *b = q->b;
+
+	if (q->msg.sender.n > 0) {
+		add_mail(q, false, true, q->msg.sender, log);
+	} else if (b->notify_2bounce) {
+		add_mail(q, false, true, b->twobounce_recipient, log);
+		q->mails[q->nmails - 1].from = b->double_bounce;
+	} else {
+		log_info("%s: not sending trace/success notification for "
+		    "single-bounce message", q->msg.id);
+	}
+}
+
 static void
 plan(struct request *q)
 {
@@ -147,9 +165,7 @@ plan(struct request *q)
 		break;
 	case REPORT_SUCCESS:
 	case REPORT_VERIFY:
-		if (sender.n > 0)
-			add_mail(q, false, true, sender,
-			    "sender delivery status notification");
+		plan_success(q);
 		break;
 	}
 }
@@ -212,6 +228,8 @@ headers_only(const struct request *q, const struct mail *mail)
 		return true;
 	if (mail->to_postmaster)
 		return q->msg.sender.n > 0;
+	if (q->kind == REPORT_DELAY)
+		return true;
 	return q->msg.dsn_ret == DSN_RET_HDRS;
 }
 
@@ -307,7 +325,7 @@ begin_mail(void *ctx, struct channel *ch)
 	talk_send(q->cleanup, MSG_mail_begin, &(struct msg_mail_begin){
 	    .flags = flags, .sender = mail->from,
 	    .rewrite_domain = STR("local"),
-	    .encoding = queue_attr(&q->msg, "encoding") });
+	    .encoding = report_encoding(&q->report) });
 	talk_send(q->cleanup, MSG_mail_rcpt, &(struct msg_mail_rcpt){
 	    .address = mail->to });
 	produce(q);

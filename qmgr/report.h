@@ -10,21 +10,14 @@
 #include "dsn/dsn.h"
 #include "ipc/ipc.h"
 #include "queue/queue.h"
-
-/* The words of one kind of report. Lines may name $myhostname,
- * $delay_warning_time_hours and $maximal_queue_lifetime_days. */
-struct report_template {
-	const char	*from, *subject, *postmaster_subject;
-	const char	*undelivered;	/* before "Message" in descriptions */
-	const char	*const *body;	/* NULL ends */
-};
-const struct report_template *report_template(enum report_kind);
+#include "template/template.h"
 
 struct report_site {		/* who writes */
 	struct str	 myhostname;
-	int64_t		 delay_warning_time, maximal_queue_lifetime;
-	int64_t		 bounce_size_limit;
-	bool		 threaded;
+	struct templates templates;
+	struct str	 text[TEMPLATE__MAX];	/* expanded, LF line ends */
+	int64_t		 maximal_queue_lifetime, bounce_size_limit;
+	bool		 threaded, confirm_delay_cleared;
 };
 
 enum report_piece { PIECE_HEAD, PIECE_NOTES, PIECE_STATUS_HEAD,
@@ -47,9 +40,15 @@ struct report {
 	bool		 newline;	/* the content so far ended a line */
 };
 
+/* Is its sender told that this recipient has the message? Either it was
+ * asked for (RFC 3461 4.1), or a warning went out before. */
+bool		 report_of_success(const struct queue_message *,
+		    const struct queue_rcpt *, bool confirm_delay_cleared);
 /* Is recipient i told of in this report? (RFC 3461 4.1) */
 bool		 report_names(const struct report *, size_t i);
 size_t		 report_count(const struct report *);
+/* Its Content-Transfer-Encoding, "" for none. */
+struct str	 report_encoding(const struct report *);
 #define REPORT_PIECE_MAX 32768
 enum report_next { REPORT_MORE, REPORT_END, REPORT_FAULT };
 /* Appends the next piece, CRLF line ends. FAULT: errno of the read. */

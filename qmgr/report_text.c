@@ -18,6 +18,17 @@
 #define PIECE_FULL	(REPORT_PIECE_MAX / 2)
 
 bool
+report_of_success(const struct queue_message *m, const struct queue_rcpt *r,
+    bool confirm_delay_cleared)
+{
+	unsigned notify = r->dsn_notify;
+
+	return r->status == RCPT_SENT && (notify & DSN_NOTIFY_SUCCESS ||
+	    (confirm_delay_cleared && m->warned_s != 0 &&
+	    (notify == 0 || notify & DSN_NOTIFY_DELAY)));
+}
+
+bool
 report_names(const struct report *r, size_t i)
 {
 	const struct queue_rcpt *rcpt = &r->msg->rcpts[i];
@@ -31,8 +42,8 @@ report_names(const struct report *r, size_t i)
 		return rcpt->status == RCPT_DEFERRED && (r->postmaster ||
 		    notify == 0 || notify & DSN_NOTIFY_DELAY);
 	case REPORT_SUCCESS:
-		return rcpt->status == RCPT_SENT &&
-		    notify & DSN_NOTIFY_SUCCESS;
+		return report_of_success(r->msg, rcpt,
+		    r->site->confirm_delay_cleared);
 	case REPORT_VERIFY:
 		return rcpt->status != RCPT_TODO &&
 		    rcpt->status != RCPT_REPORTED;
@@ -208,39 +219,62 @@ put_thread(struct buf *b, const struct report *r)
 	mem_free(head);
 }
 
-static void
-put_expanded(struct buf *b, const struct report *r, struct str s)
+/* The template of this kind of report. */
+static enum template_kind
+kind(const struct report *r)
 {
-	size_t dollar;
-
-	while ((dollar = str_chr(s, '$')) < s.n) {
-		buf_str(b, str_first(s, dollar));
-		s = str_from(s, dollar + 1);
-		if (str_starts(s, STR("myhostname"))) {
-			buf_str(b, r->site->myhostname);
-			s = str_from(s, strlen("myhostname"));
-		} else if (str_starts(s, STR("delay_warning_time_hours"))) {
-			buf_printf(b, "%" PRId64,
-			    r->site->delay_warning_time / 3600);
-			s = str_from(s, strlen("delay_warning_time_hours"));
-		} else if (str_starts(s, STR("maximal_queue_lifetime_days"))) {
-			buf_printf(b, "%" PRId64,
-			    r->site->maximal_queue_lifetime / 86400);
-			s = str_from(s, strlen("maximal_queue_lifetime_days"));
-		} else {
-			buf_putc(b, '$');
-		}
+	switch (r->kind) {
+	case REPORT_FAILURE:
+		return TEMPLATE_FAILURE;
+	case REPORT_DELAY:
+		return TEMPLATE_DELAY;
+	case REPORT_SUCCESS:
+		return TEMPLATE_SUCCESS;
+	case REPORT_VERIFY:
+		break;
 	}
-	line(b, s);
+	return TEMPLATE_VERIFY;
+}
+
+static const struct template *
+template(const struct report *r)
+{
+	return &r->site->templates.v[kind(r)];
+}
+
+/* Encoding of the notification: of the mail's own addresses, of the text. */
+struct str
+report_encoding(const struct report *r)
+{
+	return !not_7bit(r) && template(r)->is_8bit && !r->postmaster ?
+	    STR("8bit") : encoding(r);
+}
+
+static void
+put_words(struct buf *b, const struct report *r)
+{
+	struct str rest = r->site->text[kind(r)];
+
+	while (rest.n > 0) {
+		size_t eol = str_chr(rest, '\n');
+		struct str one = str_first(rest, eol);
+
+		if (one.n > 0 && one.p[one.n - 1] == '\r')
+			one.n--;
+		line(b, one);
+		rest = str_from(rest, eol + 1);
+	}
 }
 
 static void
 put_head(struct buf *b, const struct report *r)
 {
-	const struct report_template *t = report_template(r->kind);
+	const struct template *t = template(r);
+	struct str enc = report_encoding(r);
 
-	buf_printf(b, "From: %s\r\nSubject: %s\r\nTo: ", t->from,
-	    r->postmaster ? t->postmaster_subject : t->subject);
+	buf_printf(b, "From: " STRF "\r\nSubject: " STRF "\r\nTo: ",
+	    STRV(t->from), STRV(r->postmaster && t->postmaster_subject.n > 0 ?
+	    t->postmaster_subject : t->subject));
 	put_address(b, r, r->to);
 	buf_puts(b, "\r\n");
 	if (r->site->threaded)
@@ -251,19 +285,21 @@ put_head(struct buf *b, const struct report *r)
 	    "report-type=delivery-status;\r\n\tboundary=\"");
 	put_boundary(b, r);
 	buf_puts(b, "\"\r\n");
-	if (encoding(r).n > 0)
+	if (enc.n > 0)
 		buf_printf(b, "Content-Transfer-Encoding: " STRF "\r\n",
-		    STRV(encoding(r)));
+		    STRV(enc));
 	buf_puts(b, "\r\nThis is a MIME-encapsulated message.\r\n");
 	start_part(b, r);
 	buf_printf(b, "Content-Description: Notification\r\n"
-	    "Content-Type: text/plain; charset=%s\r\n",
-	    not_7bit(r) ? "utf-8" : "us-ascii");
-	put_encoding(b, r);
+	    "Content-Type: text/plain; charset=" STRF "\r\n",
+	    STRV(!str_eq_nocase(t->charset, STR("us-ascii")) ? t->charset :
+	    not_7bit(r) ? STR("utf-8") : STR("us-ascii")));
+	if (enc.n > 0 && !str_eq_nocase(enc, STR("7bit")))
+		buf_printf(b, "Content-Transfer-Encoding: " STRF "\r\n",
+		    STRV(enc));
 	puts_line(b, "");
 	if (!r->postmaster)
-		for (const char *const *l = t->body; *l != NULL; l++)
-			put_expanded(b, r, str_of(*l));
+		put_words(b, r);
 }
 
 static void
@@ -389,7 +425,9 @@ put_original_head(struct buf *b, struct report *r)
 		    "message/rfc822";
 	start_part(b, r);
 	buf_printf(b, "Content-Description: %sMessage%s\r\n"
-	    "Content-Type: %s\r\n", report_template(r->kind)->undelivered,
+	    "Content-Type: %s\r\n",
+	    r->kind == REPORT_FAILURE || r->kind == REPORT_DELAY ?
+	    "Undelivered " : "",
 	    r->headers_only ? " Headers" : "", type);
 	put_encoding(b, r);
 	buf_puts(b, "\r\nReturn-Path: <");

@@ -270,8 +270,11 @@ run_main(struct postconf *pc, char **args, const struct words *overrides)
 static void
 run(struct postconf *pc, char **args, const struct words *overrides)
 {
-	if ((pc->mode & (BOUNCE_EXPAND | BOUNCE_DUMP)) != 0)
-		postconf_fatal("-b and -t are not supported yet");
+	if ((pc->mode & (BOUNCE_EXPAND | BOUNCE_DUMP)) != 0) {
+		read_main(pc, overrides);
+		show_templates(pc, args[0]);
+		return;
+	}
 	if ((pc->mode & (SHOW_SASL_SERVER | SHOW_SASL_CLIENT)) != 0)
 		return;			/* no SASL yet: none to list */
 	if ((pc->mode & SHOW_LOCKS) != 0) {

@@ -101,6 +101,9 @@ struct str	 value_expand(struct postconf *, const struct entry *,
 void		 show_main(struct postconf *, char **names);
 void		 show_manual(struct postconf *);
 
+/* postconf_bounce.c: file NULL: bounce_template_file */
+void		 show_templates(struct postconf *, const char *file);
+
 /* postconf_master.c: reading and normal form */
 void		 master_read(struct postconf *, bool must);
 /* NULL, or Postfix's words; bad fields are fatal. */

@@ -35,9 +35,9 @@ check_text(struct str text)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	const struct report_site site = {
+	struct report_site site = {
 		.threaded = n > 0 && data[0] & 32, .myhostname = { "mx.example.org", 14 },
-		.delay_warning_time = 3600,
+		.text = { STR("hello"), STR("delayed\nmail\n") },
 		.maximal_queue_lifetime = 86400, .bounce_size_limit = 500 };
 	struct str in = { (const char *)data, n };
 	struct queue_rcpt rcpts[2] = { { .status = RCPT_BOUNCED },
@@ -49,6 +49,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct buf out, content;
 	size_t was = 0;
 
+	templates_builtin(&site.templates, false);
 	if (n < 4 || n > 1 << 14)
 		return 0;
 	r.kind = (enum report_kind)(data[0] % 4);

@@ -14,9 +14,8 @@
 #define HEADERS "Subject: hi\r\nMessage-ID: <m@x>\r\n\r\n"
 #define BODY "line one\r\nlast"
 
-static const struct report_site site = {
+static struct report_site site = {
 	.myhostname = { "mx.example.org", 14 },
-	.delay_warning_time = 4 * 3600,
 	.maximal_queue_lifetime = 5 * 86400,
 	.bounce_size_limit = 50000,
 };
@@ -26,6 +25,43 @@ struct fixture {
 	struct queue_message msg;
 	struct report r;
 };
+
+/* As main_bounce.c makes them. */
+static int
+set_up(void **state)
+{
+	struct problems problems = { NULL, 0 };
+	struct conf *conf = conf_empty("/nonexistent");
+
+	(void)state;
+	conf_override(conf, STR("myhostname"), site.myhostname);
+	conf_override(conf, STR("delay_warning_time"), STR("4h"));
+	templates_builtin(&site.templates, false);
+	for (size_t k = 0; k < TEMPLATE__MAX; k++) {
+		struct buf text;
+
+		buf_init(&text, TEMPLATE_FILE_MAX);
+		assert_true(template_expand(&site.templates,
+		    (enum template_kind)k, conf, &text, &problems));
+		site.text[k] = str_of(mem_strdup(buf_cstr(&text)));
+		buf_free(&text);
+	}
+	conf_free(&conf);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	for (size_t k = 0; k < TEMPLATE__MAX; k++) {
+		char *text;
+
+		memcpy(&text, &site.text[k].p, sizeof(text));
+		mem_free(text);
+	}
+	return 0;
+}
 
 /* A message in a memory file; three recipients: failed, delayed, sent. */
 static void
@@ -236,7 +272,8 @@ test_notify(void **state)
 		struct queue_rcpt rcpt = { .status = t[i].status,
 			.dsn_notify = t[i].notify };
 		struct queue_message m = { .rcpts = &rcpt, .nrcpts = 1 };
-		struct report r = { .msg = &m, .kind = kinds[(unsigned char)t[i].kind],
+		struct report r = { .site = &site, .msg = &m,
+			.kind = kinds[(unsigned char)t[i].kind],
 			.postmaster = t[i].postmaster };
 
 		assert_int_equal(report_names(&r, 0), t[i].named);
@@ -315,5 +352,5 @@ main(void)
 	};
 
 	setenv("TZ", "UTC", 1);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
