@@ -1,8 +1,8 @@
 /*
  * peer - who the client is, and how log lines name it.
  *
- * Names of other hosts need DNS, which is resolve's; until that is there a
- * client that is not this machine is "unknown", as one without a PTR record.
+ * A name is believed when the address leads to it and it leads back: as
+ * Postfix's smtpd_peer(3). resolve is asked; other sessions go on.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,20 +11,20 @@
 #include "smtpd/smtpd.h"
 
 static bool client_is_local(struct session *);
-static bool is_loopback(const uint8_t addr[16], int family);
+static void on_names(void *ctx, const struct dns_client *);
+static void warn_forged(const struct session *, const struct dns_client *);
 
 void
-peer_name(struct session *s, const struct sockaddr_storage *from)
+peer_find(struct session *s, const struct sockaddr_storage *from,
+    void (*done)(struct session *))
 {
 	const struct sockaddr_in6 *in6 = (const void *)from;
 	const struct sockaddr_in *in = (const void *)from;
-	struct smtpd *d = s->smtpd;
 	char text[INET6_ADDRSTRLEN] = "";
 	const void *addr = &in->sin_addr;
 	uint16_t port = ntohs(in->sin_port);
+	struct smtpd *d = s->smtpd;
 	uint8_t bytes[16];
-	struct buf key;
-	int family;
 
 	if (from->ss_family == AF_INET6) {
 		addr = &in6->sin6_addr;
@@ -32,13 +32,61 @@ peer_name(struct session *s, const struct sockaddr_storage *from)
 	}
 	inet_ntop(from->ss_family, addr, text, sizeof(text));
 	/* ::ffff:192.0.2.1 is 192.0.2.1, here and in all tables. */
-	family = ip_parse(str_of(text), bytes);
-	if (family == AF_INET)
+	if (ip_parse(str_of(text), bytes) == AF_INET)
 		inet_ntop(AF_INET, bytes, text, sizeof(text));
 	s->addr = arena_str(s->arena, str_of(text));
 	s->port = str_of(arena_printf(s->arena, "%u", port));
-	s->name = is_loopback(bytes, family) ? STR("localhost") :
-					       STR("unknown");
+	s->name = s->reverse_name = STR("unknown");
+	s->name_found = s->reverse_found = s->forward_found = NONE;
+	s->named = done;
+	if (d->conf.smtpd_peername_lookup) {
+		s->naming = dns_ask_client(d->service, from, true, on_names, s);
+		return;
+	}
+	peer_known(s);
+	done(s);
+}
+
+static void
+on_names(void *ctx, const struct dns_client *c)
+{
+	struct session *s = ctx;
+
+	s->naming = NULL;
+	s->name_found = c->name_found;
+	s->reverse_found = c->reverse_found;
+	s->forward_found = c->forward_found;
+	s->name = arena_str(s->arena, c->name);
+	s->reverse_name = arena_str(s->arena, c->reverse);
+	if (s->reverse_found == FOUND && s->name_found != FOUND)
+		warn_forged(s, c);
+	peer_known(s);
+	s->named(s);
+}
+
+/* In libc's words, which log readers know. */
+static void
+warn_forged(const struct session *s, const struct dns_client *c)
+{
+	const char *why = "";
+
+	if (c->forward_found == RETRY)
+		why = ": Temporary failure in name resolution";
+	else if (c->forward_found == NONE)
+		why = c->nxdomain ? ": Name or service not known" :
+		    ": No address associated with hostname";
+	log_warn("hostname " STRF " does not resolve to address " STRF "%s",
+	    STRV(s->reverse_name), STRV(s->addr), why);
+}
+
+void
+peer_known(struct session *s)
+{
+	struct smtpd *d = s->smtpd;
+	uint8_t bytes[16];
+	struct buf key;
+	int family = ip_parse(s->addr, bytes);
+
 	s->local = client_is_local(s);
 	s->limited = match_list_addr(d->limit_exceptions, s->name, s->addr) ==
 	    NONE;
@@ -104,14 +152,4 @@ log_refusal(struct session *s, const char *what, struct str text)
 		buf_printf(&line, " helo=<" STRF ">", STRV(s->helo.str));
 	log_mail(qid, "%s", buf_cstr(&line));
 	buf_free(&line);
-}
-
-static bool
-is_loopback(const uint8_t addr[16], int family)
-{
-	static const uint8_t one[16] = { [15] = 1 };
-
-	if (family == AF_INET)
-		return addr[0] == 127;
-	return family == AF_INET6 && memcmp(addr, one, sizeof(one)) == 0;
 }

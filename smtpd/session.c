@@ -97,6 +97,7 @@ static const struct stream_ops stream_ops = {
 #define UNSENT_MAX	65536		/* replies that a client won't read */
 #define SNIPPET_MAX	100		/* bytes of a client's in a log line */
 
+static void	session_named(struct session *);
 static bool	holds(const struct session *, unsigned flag, struct str arg);
 static bool	forbidden(struct session *, struct str verb, struct str line);
 static bool	is_noop(const struct session *, struct str verb);
@@ -125,11 +126,16 @@ session_new(struct smtpd *d, int fd, const struct sockaddr_storage *from)
 	stream_pause(s->stream, true);
 	list_append(&d->sessions, &s->link);
 	d->nsessions++;
-	peer_name(s, from);
+	peer_find(s, from, session_named);
+	return s;
+}
+
+static void
+session_named(struct session *s)
+{
 	log_info("connect from " STRF "[" STRF "]", STRV(s->name),
 	    STRV(s->addr));
 	greet(s);
-	return s;
 }
 
 void
@@ -151,6 +157,7 @@ session_close(struct session *s, const char *why)
 	limit_gone(s);
 	access_cancel(s);
 	talk_close(&s->ask);
+	dns_cancel(&s->naming);
 	transaction_reset(s);
 	timer_free(&s->delay);
 	keep(&s->helo, STR(""));

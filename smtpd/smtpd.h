@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #include "conf/conf.h"
+#include "dns/dns.h"
 #include "esmtp/esmtp.h"
 #include "event/event.h"
 #include "ipc/ipc.h"
@@ -115,10 +116,14 @@ struct session {			/* one client, connect to disconnect */
 	struct timer	  *delay;	/* of replies to errors */
 	enum state	   state, after_wait;
 	struct str	   name, addr, port;	/* client */
+	struct str	   reverse_name;	/* as PTR says, not verified */
+	enum found	   name_found, reverse_found, forward_found;
+	struct dns_query  *naming;		/* under way */
 	struct str	   anvil_key;		/* what anvil counts it as */
 	bool		   in_anvil;		/* a connection is counted */
 	enum client_event  event;		/* that anvil is asked about */
 	void		 (*counted)(struct session *, bool ok);
+	void		 (*named)(struct session *);
 	struct kept	   helo;		/* "" before HELO */
 	struct kept	   site;		/* of ETRN */
 	struct str	   where;		/* last command, for logs */
@@ -201,7 +206,11 @@ void		 limit_event(struct session *, enum client_event,
 		    void (*done)(struct session *, bool ok));
 void		 limit_gone(struct session *);
 /* --- peer.c --- */
-void		 peer_name(struct session *, const struct sockaddr_storage *);
+/* Address and port at once; then names, which may take a while. */
+void		 peer_find(struct session *, const struct sockaddr_storage *,
+		    void (*done)(struct session *));
+/* Name and address are known, or replaced: what depends on them. */
+void		 peer_known(struct session *);
 void		 log_refusal(struct session *, const char *what,
 		    struct str text);
 #endif

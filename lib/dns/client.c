@@ -415,7 +415,7 @@ finish_forward(struct dns_query *q)
 
 	c->forward_found = a->found;
 	c->name_found = a->found;
-	c->why = a->why;
+	c->nxdomain = a->nxdomain;
 	if (a->found == FOUND) {
 		c->name_found = NONE;
 		for (size_t i = 0; i < a->n; i++)

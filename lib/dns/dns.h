@@ -73,7 +73,7 @@ struct dns_client {
 	enum found reverse_found;	/* the PTR name alone */
 	enum found forward_found;	/* that name's addresses */
 	struct str name, reverse;	/* "unknown" where not found */
-	struct str why;			/* forward_found NONE, RETRY */
+	bool	   nxdomain;		/* forward_found NONE: no such name */
 };
 struct dns_query *dns_ask_client(struct service *,
 		    const struct sockaddr_storage *, bool verify,

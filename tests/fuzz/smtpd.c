@@ -98,6 +98,22 @@ answer_address(struct talk *t, const struct msg_address_ask *ask)
 	    .nexthop = STR("x"), .recipient = ask->address });
 }
 
+/* By the name's length: an address, no such name, or no answer. */
+static void
+answer_dns(struct talk *t, const struct msg_dns_ask *ask)
+{
+	static const char record[] =
+	    "\0\1\0\0\0\0\0\0\0\0\0\0\4\x7f\0\0\1";
+	struct str a = { record, sizeof(record) - 1 };
+	bool found = ask->type == 1 && ask->name.n % 4 != 0;
+
+	assert(ask->type < 256);
+	talk_send(t, MSG_dns_answer, &(struct msg_dns_answer){
+	    .found = found ? FOUND : ask->name.n % 8 == 0 ? RETRY : NONE,
+	    .nxdomain = ask->name.n % 3 == 0, .name = ask->name,
+	    .records = found ? a : STR(""), .why = STR("why") });
+}
+
 static void
 take_content(struct str s)
 {
@@ -117,6 +133,8 @@ on_question(void *ctx, struct talk *t, enum msg id, const void *msg)
 		answer_access(t);
 	else if (id == MSG_address_ask)
 		answer_address(t, msg);
+	else if (id == MSG_dns_ask)
+		answer_dns(t, msg);
 	else if (id == MSG_client_event)
 		talk_send(t, MSG_client_counts, &(struct msg_client_counts){
 		    .connections = 1, .rate = w.options & LIMITED ? 10 : 1 });
@@ -295,7 +313,7 @@ static void
 make_peers(struct service *s)
 {
 	static const enum role roles[] = { ROLE_LOOKUP, ROLE_CLEANUP,
-		ROLE_ANVIL, ROLE_QMGR };
+		ROLE_ANVIL, ROLE_QMGR, ROLE_RESOLVE };
 	int fd[2];
 
 	list_init(&s->peers);
