@@ -27,7 +27,7 @@ struct job {
 	bool		 nul;		/* behind keys and values: -N */
 	bool		 as_owner, keep_mode;
 	bool		 json, values_are_files;
-	bool		 headers, body;	/* -h -b */
+	bool		 headers, body, mime;	/* -h -b -m */
 	enum duplicates	 duplicates;
 };
 
@@ -53,10 +53,4 @@ bool	 postmap_read_key(struct buf *line);
  * An empty key with NULL: nothing but comments.
  */
 const char *alias_split(struct str line, struct buf *key, struct buf *value);
-
-/* RFC 4648 4. */
-void	 base64_encode(struct str, struct buf *out);
-bool	 base64_decode(struct str, struct buf *out);
-/* The named files one behind the other, in base64; false with *why. */
-bool	 base64_files(struct str names, struct buf *out, struct buf *why);
 #endif

@@ -170,7 +170,8 @@ stat_old(const struct build *b, struct stat *st)
 	bool ok;
 
 	buf_init(&path, 8192);
-	buf_printf(&path, "%s.lmdb", b->name);
+	buf_printf(&path, "%s%s", b->name,
+	    table_suffix(str_of(b->spec)));
 	ok = stat(buf_cstr(&path), st) == 0;
 	buf_free(&path);
 	return ok;
@@ -323,7 +324,7 @@ parse_line(struct build *b, struct str line)
 		return true;
 	}
 	buf_clear(&b->why);
-	if (base64_files(value, &b->value, &b->why))
+	if (table_files_value(value, &b->value, &b->why))
 		return true;
 	log_warn("%s, line %d: %s: skipping this entry", b->source, b->line,
 	    buf_cstr(&b->why));

@@ -137,8 +137,7 @@ option(struct job *job, int c)
 	switch (c) {
 	case 'b': job->body = true; break;
 	case 'h': job->headers = true; break;
-	case 'm':
-		postmap_fatal("option -m (MIME) is not supported yet");
+	case 'm': job->mime = true; break;
 	case 'f': job->fold = false; break;
 	case 'F': job->values_are_files = true; break;
 	case 'j': job->json = true; break;
@@ -167,9 +166,11 @@ check_options(const struct job *job)
 {
 	if (job->json && !job->list && job->ask == NULL)
 		postmap_fatal("option -j requires -q or -s");
-	if ((job->headers || job->body) &&
+	if ((job->headers || job->body || job->mime) &&
 	    (job->ask == NULL || strcmp(job->ask, "-") != 0))
 		postmap_fatal("specify -b -h or -m only with \"-q -\"");
+	if (job->mime && !job->headers && !job->body)
+		postmap_fatal("specify -m only with -b or -h");
 }
 
 static bool

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "mime/mime.h"
 #include "sys/sys.h"
 #include "tools/json.h"
 #include "tools/postmap.h"
@@ -105,40 +106,109 @@ ask_lines(struct maps *m)
 	return found;
 }
 
-/* -h: logical header lines; -b: the lines from the first that is none. */
+/* --- -h, -b, -m: standard input is a message --- */
+
+struct reading {
+	struct maps	 *maps;
+	bool		  found;
+	struct mime_walk *walk;
+	struct buf	  key;
+};
+
+/* A field, with LF where its lines were folded. */
+static void
+ask_field(struct reading *r, struct str field)
+{
+	buf_clear(&r->key);
+	for (size_t i = 0; i < field.n; i++)
+		if (field.p[i] != '\r')
+			buf_putc(&r->key, field.p[i]);
+	if (r->maps->job->headers && r->key.n > 0)
+		r->found |= ask(r->maps, buf_view(&r->key));
+}
+
+static void
+on_field(void *ctx, enum mime_place place, struct str field)
+{
+	(void)place;
+	ask_field(ctx, field);
+}
+
+static void
+on_line(void *ctx, struct str line, bool begins, uint64_t at)
+{
+	struct reading *r = ctx;
+
+	(void)begins;
+	(void)at;
+	if (line.n >= 2 && line.p[line.n - 1] == '\n')
+		line.n -= 2;
+	if (r->maps->job->body && line.n > 0)
+		r->found |= ask(r->maps, line);
+}
+
+/* The primary header; line is the first that is none of it. */
+static bool
+read_header(struct reading *r, struct buf *line)
+{
+	struct buf field;
+	bool more;
+
+	buf_init(&field, ENTRY_MAX);
+	while ((more = postmap_read_key(line))) {
+		struct str text = buf_view(line);
+		bool folded = field.n > 0 && text.n > 0 &&
+		    (text.p[0] == ' ' || text.p[0] == '\t');
+
+		if (!folded && field.n > 0) {
+			mime_walk_field(r->walk, buf_view(&field));
+			ask_field(r, buf_view(&field));
+			buf_clear(&field);
+		}
+		if (!folded && !is_header(text))
+			break;
+		if (folded)
+			buf_puts(&field, "\r\n");
+		buf_str(&field, text);
+	}
+	if (field.n > 0) {
+		mime_walk_field(r->walk, buf_view(&field));
+		ask_field(r, buf_view(&field));
+	}
+	buf_free(&field);
+	return more;
+}
+
+/* Without -m all behind the first header is body. */
 static bool
 ask_message(struct maps *m)
 {
-	bool found = false, in_headers = true;
-	struct buf line, header;
+	static const struct mime_walk_ops ops = { .field = on_field,
+	    .line = on_line };
+	struct mime_walk_conf conf = { .header_max = ENTRY_MAX,
+	    .boundary_max = 2048, .line_max = ENTRY_MAX, .nesting_max = 100,
+	    .flat = !m->job->mime };
+	struct reading r = { .maps = m };
+	struct buf line;
+	bool more;
 
 	buf_init(&line, ENTRY_MAX);
-	buf_init(&header, ENTRY_MAX);
-	while ((in_headers || m->job->body) && postmap_read_key(&line)) {
-		struct str text = buf_view(&line);
-
-		if (in_headers && header.n > 0 && text.n > 0 &&
-		    (text.p[0] == ' ' || text.p[0] == '\t')) {
-			buf_putc(&header, '\n');
-			buf_str(&header, text);
-			continue;
-		}
-		if (header.n > 0 && m->job->headers)
-			found |= ask(m, buf_view(&header));
-		buf_clear(&header);
-		if (in_headers && is_header(text)) {
-			buf_str(&header, text);
-			continue;
-		}
-		in_headers = false;
-		if (m->job->body && text.n > 0)
-			found |= ask(m, text);
+	buf_init(&r.key, ENTRY_MAX);
+	r.walk = mime_walk_new(&conf, &ops, &r);
+	more = read_header(&r, &line);
+	mime_walk_header_end(r.walk);
+	if (more && line.n == 0)
+		more = postmap_read_key(&line);
+	while (more && (m->job->body || m->job->mime)) {
+		buf_puts(&line, "\r\n");
+		mime_walk_body(r.walk, buf_view(&line));
+		more = postmap_read_key(&line);
 	}
-	if (header.n > 0 && m->job->headers)
-		found |= ask(m, buf_view(&header));
+	mime_walk_end(r.walk);
+	mime_walk_free(&r.walk);
 	buf_free(&line);
-	buf_free(&header);
-	return found;
+	buf_free(&r.key);
+	return r.found;
 }
 
 /* RFC 5322 2.2: printable bytes but ':' and then ':'. */
@@ -230,7 +300,8 @@ open_map(const struct job *job, const char *spec)
 	struct buf why;
 
 	buf_init(&why, 4000);
-	t = table_open(str_of(spec), NULL, job->fold ? TABLE_FOLD : 0, &why);
+	t = table_open(str_of(spec), NULL, (job->fold ? TABLE_FOLD : 0) |
+	    (job->values_are_files ? TABLE_FILES : 0), &why);
 	if (t == NULL)
 		postmap_fatal("%s", buf_cstr(&why));
 	buf_free(&why);

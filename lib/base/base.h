@@ -108,6 +108,10 @@ size_t		 map_count(const struct map *);
 bool		 map_next(const struct map *, size_t *pos, struct str *key,
 		    void **value);
 
+/* RFC 4648 4, one piece, padded. False: it is none. */
+void		 base64_encode(struct str, struct buf *out);
+bool		 base64_decode(struct str, struct buf *out) MUST_USE;
+
 uint32_t	 crc32c(uint32_t crc, const void *, size_t);	/* RFC 3720 */
 uint64_t	 siphash(const uint8_t key[16], const void *, size_t);
 #endif

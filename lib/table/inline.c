@@ -15,6 +15,7 @@ struct inline_table {
 struct pair {
 	struct list link;
 	struct str  key, value;		/* key folded, in text; value in spec */
+	char	   *own;		/* or the value itself: of files */
 	char	    text[];
 };
 
@@ -22,6 +23,8 @@ static bool	  inline_open(struct table *, struct buf *why);
 static void	  inline_close(struct table *);
 static enum found inline_get(struct table *, struct str, struct buf *);
 static enum found inline_each(struct table *, table_each_fn *, void *ctx);
+static bool	  add(struct table *, struct inline_table *, struct str item,
+		    struct buf *why);
 static bool	  split_pair(struct str item, struct str *key,
 		    struct str *value);
 static bool	  in_braces(struct str *);
@@ -35,46 +38,65 @@ static bool
 inline_open(struct table *t, struct buf *why)
 {
 	struct inline_table *in = mem_new(sizeof(*in));
-	struct str rest = t->name, item, key, value;
-	struct buf folded;
+	struct str rest = t->name, item;
+	size_t mark = why->n;
 	bool ok;
 
 	in->entries = map_new();
 	list_init(&in->order);
 	t->state = in;
-	buf_init(&folded, t->name.n + 1);
 	ok = in_braces(&rest);
-	while (ok && conf_list_next(&rest, &item)) {
-		struct pair *p;
-
-		ok = split_pair(item, &key, &value);
-		if (!ok)
-			break;
-		buf_clear(&folded);
-		if ((t->flags & TABLE_FOLD) != 0)
-			table_fold(key, &folded);
-		else
-			buf_str(&folded, key);
-		p = map_get(in->entries, buf_view(&folded));
-		if (p != NULL) {	/* the last one stands, as in Postfix */
-			p->value = value;
-			continue;
-		}
-		p = mem_new(sizeof(*p) + folded.n);
-		memcpy(p->text, folded.p, folded.n);
-		p->key = (struct str){ p->text, folded.n };
-		p->value = value;
-		map_set(in->entries, p->key, p);
-		list_append(&in->order, &p->link);
-	}
-	buf_free(&folded);
+	while (ok && conf_list_next(&rest, &item))
+		ok = add(t, in, item, why);
 	if (ok && !list_empty(&in->order))
 		return true;
-	buf_printf(why, "bad syntax: \"%.200s\"; need "
-	    "\"inline:{name=value...}\"", t->spec);
+	buf_printf(why, "%s\"%.200s\"; need \"inline:{name=%s...}\"",
+	    why->n > mark ? ": " : "bad syntax: ", t->spec,
+	    (t->flags & TABLE_FILES) != 0 ? "filename" : "value");
 	inline_close(t);
 	t->state = NULL;
 	return false;
+}
+
+/* One item; the last one of a key stands, as in Postfix. */
+static bool
+add(struct table *t, struct inline_table *in, struct str item,
+    struct buf *why)
+{
+	struct buf folded, decoded;
+	struct str key, value;
+	struct pair *p;
+
+	if (!split_pair(item, &key, &value))
+		return false;
+	buf_init(&folded, key.n + 1);
+	buf_init(&decoded, TABLE_VALUE_MAX);
+	if ((t->flags & TABLE_FILES) != 0 &&
+	    !table_files_value(value, &decoded, why)) {
+		buf_free(&folded);
+		return false;
+	}
+	if ((t->flags & TABLE_FOLD) != 0)
+		table_fold(key, &folded);
+	else
+		buf_str(&folded, key);
+	p = map_get(in->entries, buf_view(&folded));
+	if (p == NULL) {
+		p = mem_new(sizeof(*p) + folded.n);
+		memcpy(p->text, folded.p, folded.n);
+		p->key = (struct str){ p->text, folded.n };
+		map_set(in->entries, p->key, p);
+		list_append(&in->order, &p->link);
+	}
+	p->value = value;
+	if (decoded.n > 0) {
+		mem_free(p->own);
+		p->own = mem_strdup(buf_cstr(&decoded));
+		p->value = str_of(p->own);
+	}
+	buf_free(&folded);
+	buf_free(&decoded);
+	return true;
 }
 
 static void
@@ -82,8 +104,12 @@ inline_close(struct table *t)
 {
 	struct inline_table *in = t->state;
 
-	list_each(l, &in->order)
-		mem_free(container_of(l, struct pair, link));
+	list_each(l, &in->order) {
+		struct pair *p = container_of(l, struct pair, link);
+
+		mem_free(p->own);
+		mem_free(p);
+	}
 	map_free(&in->entries);
 	mem_free(in);
 }

@@ -11,7 +11,13 @@
 
 #include "table/table.h"
 
-enum { WHOLE_KEYS = 1 << 0, HAS_FILE = 1 << 1, CAN_MAKE = 1 << 2 };
+#define TABLE_TEXT_MAX	(64 << 20)	/* bytes of a table that is text */
+#define TABLE_DEPTH_MAX	8		/* tables within tables */
+
+enum {
+	WHOLE_KEYS = 1 << 0, HAS_FILE = 1 << 1, CAN_MAKE = 1 << 2,
+	IN_BRACES = 1 << 3
+};
 
 struct table_ops {
 	const char	*suffix;	/* of the file's name, ".lmdb" */
@@ -47,7 +53,10 @@ struct table {
 	const struct table_type	*type;
 	char			*spec;	/* as configured */
 	struct str		 name;	/* in spec, behind "type:" */
+	char			*conf_dir;	/* NULL: the working directory */
 	unsigned		 flags;
+	unsigned		 traits;	/* of this one, by its type */
+	unsigned		 depth;		/* tables that it is part of */
 	bool			 is_open;
 	struct table_file	 file;
 	void			*state;	/* of the type */
@@ -55,14 +64,28 @@ struct table {
 	struct buf		 folded;
 };
 
-extern const struct table_ops environ_ops, fail_ops, inline_ops, lmdb_ops,
-    static_ops, texthash_ops, unix_ops;
+extern const struct table_ops cdb_ops, cidr_ops, environ_ops, fail_ops,
+    inline_ops, lmdb_ops, pcre_ops, pipemap_ops, randmap_ops, regexp_ops,
+    static_ops, texthash_ops, unionmap_ops, unix_ops;
 
 const struct table_type *table_type_find(struct str name);
 /* "type:name" of spec, proxy: taken off; false where there is no type. */
 bool	 table_spec_split(struct str spec, struct str *type, struct str *name);
+/*
+ * A table that is part of another, with its flags and folder; NULL with *why.
+ */
+struct table *table_open_in(const struct table *outer, struct str spec,
+	    struct buf *why);
 /* Opens the file for reading; -1 with *why. Notes what it is. */
 int	 table_file_open(struct table *, struct buf *why);
+/* All of it, at most TABLE_TEXT_MAX; false with *why. */
+bool	 table_file_read(struct table *, struct buf *text, struct buf *why);
+/*
+ * TABLE_FILES: *value is what the files that it names hold, in base64, in
+ * decoded. False with a warning.
+ */
+bool	 table_value(const struct table *, const char *file, int line,
+	    struct str *value, struct buf *decoded);
 /* tables_get, but pattern tables are left out: for parts of a key. */
 enum found tables_get_part(struct tables *, struct str key,
 	    struct buf *value) MUST_USE;

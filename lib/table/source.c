@@ -9,8 +9,14 @@
  * Empty lines and lines that begin with # are passed over, also between a
  * line and its continuation. RFC: none; the rules are Postfix's readlline().
  */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "conf/conf.h"
 #include "sys/sys.h"
 #include "table/internal.h"
+
+#define FILES_MAX (1 << 20)	/* bytes of the files of one value */
 
 static const char unbalanced[] = "unbalanced '\"'";
 
@@ -84,4 +90,58 @@ static bool
 is_space(char c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+bool
+table_files_value(struct str names, struct buf *out, struct buf *why)
+{
+	struct buf all, one, name;
+	struct str item;
+	int err = 0;
+
+	buf_init(&all, FILES_MAX);
+	buf_init(&one, FILES_MAX);
+	buf_init(&name, 4096);
+	buf_clear(out);
+	while (err == 0 && conf_list_next(&names, &item)) {
+		buf_clear(&name);
+		buf_clear(&one);
+		buf_str(&name, item);
+		err = file_read(AT_FDCWD, buf_cstr(&name), FILES_MAX, &one);
+		if (all.n > 0)
+			buf_putc(&all, '\n');
+		buf_str(&all, buf_view(&one));
+	}
+	if (err != 0)
+		buf_printf(why, "open %s: %s", buf_cstr(&name),
+		    strerror(err));
+	else if (all.n == 0)
+		buf_puts(why, "empty pathname list");
+	else
+		base64_encode(buf_view(&all), out);
+	if (all.full || out->full)
+		buf_puts(why, "files too large");
+	buf_free(&all);
+	buf_free(&one);
+	buf_free(&name);
+	return why->n == 0;
+}
+
+bool
+table_value(const struct table *t, const char *file, int line,
+    struct str *value, struct buf *decoded)
+{
+	struct buf why;
+	bool ok;
+
+	if ((t->flags & TABLE_FILES) == 0)
+		return true;
+	buf_init(&why, 4096);
+	ok = table_files_value(*value, decoded, &why);
+	*value = buf_view(decoded);
+	if (!ok)
+		log_warn("%s map %s, line %d: " STRF ": skipping this rule",
+		    t->type->name, file, line, STRV(buf_view(&why)));
+	buf_free(&why);
+	return ok;
 }

@@ -16,7 +16,7 @@
 #define LOOK_AGAIN_MS	1000	/* between two stat calls of one table */
 #define LOOK_NONE_MS	20	/* the same, before a "no such key" */
 #define ERROR_MAX	32768	/* bytes of a table's last error */
-#define KEY_MAX		8192	/* bytes of a key; no longer one is found */
+#define KEY_MAX		8192	/* bytes of a whole key; no longer one is found */
 
 #define TABLE_TYPE(name, ops, traits) { #name, &ops, traits },
 static const struct table_type types[] = {
@@ -29,6 +29,8 @@ static const char *const type_names[] = {
 };
 #undef TABLE_TYPE
 
+static struct table *open_at(struct str spec, const char *conf_dir,
+		    unsigned flags, unsigned depth, struct buf *why);
 static bool	  start(struct table *, struct buf *why);
 static void	  stop(struct table *);
 static bool	  is_ready(struct table *);
@@ -36,6 +38,13 @@ static bool	  file_changed(struct table *);
 static bool	  was_replaced(struct table *);
 static void	  file_init(struct table *, const char *conf_dir);
 static enum found fault(struct table *, const char *text);
+static void	  say_unknown(struct str type, struct buf *out);
+
+/* Types of Postfix that can block, or that need a server: not yet. */
+static const char *const not_yet[] = {
+	"dbm", "ldap", "memcache", "mongodb", "mysql", "netinfo", "nis",
+	"nisplus", "pgsql", "redis", "sdbm", "socketmap", "sqlite", "tcp",
+};
 
 const struct table_type *
 table_type_find(struct str name)
@@ -71,12 +80,37 @@ struct table *
 table_open_lazy(struct str spec, const char *conf_dir, unsigned flags,
     struct buf *why)
 {
+	return open_at(spec, conf_dir, flags, 0, why);
+}
+
+struct table *
+table_open_in(const struct table *outer, struct str spec, struct buf *why)
+{
+	struct table *t;
+
+	if (outer->depth >= TABLE_DEPTH_MAX) {
+		buf_printf(why, "%.200s: tables are nested too deeply",
+		    outer->spec);
+		return NULL;
+	}
+	t = open_at(spec, outer->conf_dir, outer->flags, outer->depth + 1,
+	    why);
+	if (!t->is_open)
+		table_free(&t);
+	return t;
+}
+
+static struct table *
+open_at(struct str spec, const char *conf_dir, unsigned flags, unsigned depth,
+    struct buf *why)
+{
 	struct table *t = mem_new(sizeof(*t));
 	struct str type;
 
 	t->spec = mem_new(spec.n + 1);
 	memcpy(t->spec, spec.p, spec.n);
 	t->flags = flags;
+	t->depth = depth;
 	t->file.dir = -1;
 	buf_init(&t->error, ERROR_MAX);
 	buf_init(&t->folded, KEY_MAX);
@@ -84,8 +118,7 @@ table_open_lazy(struct str spec, const char *conf_dir, unsigned flags,
 		buf_printf(&t->error, "%.200s: a table is written as "
 		    "type:name", t->spec);
 	else if ((t->type = table_type_find(type)) == NULL)
-		buf_printf(&t->error, "unsupported dictionary type: " STRF,
-		    STRV(str_first(type, 200)));
+		say_unknown(type, &t->error);
 	else if ((flags & TABLE_NO_PROXY) != 0 &&
 	    str_starts(spec, STR("proxy:")))
 		buf_printf(&t->error, "%.200s: the proxy prefix is not allowed "
@@ -95,7 +128,12 @@ table_open_lazy(struct str spec, const char *conf_dir, unsigned flags,
 		buf_str(why, buf_view(&t->error));
 		return t;
 	}
-	if ((t->type->traits & HAS_FILE) != 0)
+	t->traits = t->type->traits;
+	if ((t->traits & IN_BRACES) != 0 && t->name.n > 0 &&
+	    t->name.p[0] == '{')
+		t->traits &= ~(unsigned)HAS_FILE;
+	t->conf_dir = conf_dir == NULL ? NULL : mem_strdup(conf_dir);
+	if ((t->traits & HAS_FILE) != 0)
 		file_init(t, conf_dir);
 	if (!start(t, &t->error))
 		buf_str(why, buf_view(&t->error));
@@ -124,6 +162,7 @@ table_free(struct table **tp)
 	stop(t);
 	fd_close(&t->file.dir);
 	mem_free(t->file.path);
+	mem_free(t->conf_dir);
 	buf_free(&t->error);
 	buf_free(&t->folded);
 	mem_free(t->spec);
@@ -138,10 +177,9 @@ table_get(struct table *t, struct str key, struct buf *value)
 	buf_clear(value);
 	if (!is_ready(t))
 		return RETRY;
-	if (key.n == 0 || key.n > KEY_MAX)
+	if (key.n == 0 || (key.n > KEY_MAX && (t->traits & WHOLE_KEYS) != 0))
 		return NONE;
-	if ((t->flags & TABLE_FOLD) != 0 &&
-	    (t->type->traits & WHOLE_KEYS) != 0) {
+	if ((t->flags & TABLE_FOLD) != 0 && (t->traits & WHOLE_KEYS) != 0) {
 		buf_clear(&t->folded);
 		table_fold(key, &t->folded);
 		key = buf_view(&t->folded);
@@ -154,7 +192,9 @@ table_get(struct table *t, struct str key, struct buf *value)
 		found = t->type->ops->get(t, key, value);
 	}
 	if (found == FOUND && value->full)
-		return fault(t, "an answer is too long");
+		found = fault(t, "an answer is too long");
+	if (found != FOUND)
+		buf_clear(value);
 	return found;
 }
 
@@ -197,7 +237,7 @@ table_file_open(struct table *t, struct buf *why)
 	    f->dir < 0 ? f->path : f->base,
 	    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && errno == ENOENT &&
-	    (t->type->traits & CAN_MAKE) != 0) {
+	    (t->traits & CAN_MAKE) != 0) {
 		buf_printf(why, "open database %s: No such file or directory "
 		    "(run \"postmap %.200s\", or \"newaliases\" for alias "
 		    "tables)", f->path, t->spec);
@@ -227,6 +267,33 @@ table_file_open(struct table *t, struct buf *why)
 	f->size = st.st_size;
 	f->changed = st.st_mtim;
 	return fd;
+}
+
+bool
+table_file_read(struct table *t, struct buf *text, struct buf *why)
+{
+	int fd = table_file_open(t, why);
+	size_t mark = why->n;
+	ssize_t got = 0;
+
+	if (fd < 0)
+		return false;
+	if (t->file.size > TABLE_TEXT_MAX) {
+		buf_printf(why, "open database %s: larger than %d bytes (use "
+		    "a type that postmap builds)", t->file.path,
+		    TABLE_TEXT_MAX);
+	} else if (t->file.size > 0) {
+		char *p = buf_space(text, (size_t)t->file.size);
+
+		got = fd_pread_all(fd, p, (size_t)t->file.size, 0);
+		if (got >= 0)
+			text->n = (size_t)got;
+		else
+			buf_printf(why, "read %s: can't be read",
+			    t->file.path);
+	}
+	fd_close(&fd);
+	return why->n == mark;
 }
 
 static void
@@ -277,7 +344,7 @@ is_ready(struct table *t)
 
 	if (t->type == NULL)
 		return false;
-	if ((t->type->traits & HAS_FILE) == 0)
+	if ((t->traits & HAS_FILE) == 0)
 		return t->is_open || start(t, &t->error);
 	now = clock_steady_ms();
 	if (now < t->file.next_look_ms)
@@ -300,7 +367,7 @@ was_replaced(struct table *t)
 {
 	int64_t now;
 
-	if ((t->type->traits & HAS_FILE) == 0)
+	if ((t->traits & HAS_FILE) == 0)
 		return false;
 	now = clock_steady_ms();
 	if (now < t->file.next_look_ms - LOOK_AGAIN_MS + LOOK_NONE_MS)
@@ -317,7 +384,7 @@ start(struct table *t, struct buf *why)
 {
 	buf_clear(&t->error);
 	t->is_open = t->type->ops->open(t, why);
-	if ((t->type->traits & HAS_FILE) != 0)
+	if ((t->traits & HAS_FILE) != 0)
 		t->file.next_look_ms = clock_steady_ms() + LOOK_AGAIN_MS;
 	return t->is_open;
 }
@@ -337,4 +404,17 @@ fault(struct table *t, const char *text)
 	buf_clear(&t->error);
 	buf_printf(&t->error, "%.200s: %s", t->spec, text);
 	return RETRY;
+}
+
+static void
+say_unknown(struct str type, struct buf *out)
+{
+	for (size_t i = 0; i < nitems(not_yet); i++)
+		if (str_eq(type, str_of(not_yet[i]))) {
+			buf_printf(out, "tables of type %s are not supported "
+			    "yet", not_yet[i]);
+			return;
+		}
+	buf_printf(out, "unsupported dictionary type: " STRF,
+	    STRV(str_first(type, 200)));
 }

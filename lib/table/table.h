@@ -16,6 +16,7 @@ enum {				/* how a table may be used */
 	TABLE_NO_REGSUB	= 1 << 1, /* no $1 in a result: alias and owner maps */
 	TABLE_NO_PROXY	= 1 << 2,
 	TABLE_NO_UNAUTH	= 1 << 3, /* refuse tables that others may write */
+	TABLE_FILES	= 1 << 4, /* values name files: postmap -F */
 };
 
 struct table;
@@ -117,6 +118,9 @@ const char	*table_line_split(struct str line, struct str *key,
 /* Tells of it: "FILE, line N: WRONG -- ignoring this line". */
 void		 table_line_warn(const char *file, int line, struct str text,
 		    const char *wrong);
+/* The named files one behind the other, in base64; false with *why. */
+bool		 table_files_value(struct str names, struct buf *out,
+		    struct buf *why);
 /* A key as tables hold it, in lower case. */
 void		 table_fold(struct str key, struct buf *out);
 
@@ -125,6 +129,8 @@ void		 table_fold(struct str key, struct buf *out);
  * postalias use it; keys and values as they shall stand.
  */
 struct table_maker;
+/* ".lmdb", ".cdb": what that type puts behind a name; "" for nothing. */
+const char	*table_suffix(struct str spec);
 struct table_maker *table_make(struct str spec, mode_t mode, struct buf *why);
 bool		 table_put(struct table_maker *, struct str key,
 		    struct str value, bool *was_there, struct buf *why);

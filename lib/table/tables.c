@@ -87,7 +87,7 @@ ask(struct tables *ts, struct str key, unsigned traits, struct buf *value)
 		struct table *t = ts->v[i];
 		enum found found;
 
-		if (t->type != NULL && (t->type->traits & traits) != traits)
+		if (t->type != NULL && (t->traits & traits) != traits)
 			continue;
 		found = table_get(t, key, value);
 		if (found == FOUND && value->n == 0) {

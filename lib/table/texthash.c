@@ -1,12 +1,9 @@
 /*
  * texthash - a text file in postmap(1)'s source format, read into memory.
  */
-#include <unistd.h>
-
 #include "sys/sys.h"
 #include "table/internal.h"
 
-#define TEXT_MAX	(64 << 20)	/* bytes of the file */
 #define LINE_MAX_BYTES	(TABLE_VALUE_MAX + 8192)
 
 struct texthash {
@@ -23,7 +20,6 @@ static bool	  texthash_open(struct table *, struct buf *why);
 static void	  texthash_close(struct table *);
 static enum found texthash_get(struct table *, struct str, struct buf *);
 static enum found texthash_each(struct table *, table_each_fn *, void *ctx);
-static bool	  read_all(struct table *, struct buf *text, struct buf *why);
 static void	  load(struct table *, struct texthash *, struct str text);
 static bool	  add(struct texthash *, struct str key, struct str value);
 
@@ -38,8 +34,8 @@ texthash_open(struct table *t, struct buf *why)
 	struct texthash *h;
 	struct buf text;
 
-	buf_init(&text, TEXT_MAX);
-	if (!read_all(t, &text, why)) {
+	buf_init(&text, TABLE_TEXT_MAX);
+	if (!table_file_read(t, &text, why)) {
 		buf_free(&text);
 		return false;
 	}
@@ -89,38 +85,14 @@ texthash_each(struct table *t, table_each_fn *fn, void *ctx)
 	return FOUND;
 }
 
-static bool
-read_all(struct table *t, struct buf *text, struct buf *why)
-{
-	int fd = table_file_open(t, why);
-	ssize_t got = 0;
-
-	if (fd < 0)
-		return false;
-	if (t->file.size > TEXT_MAX) {
-		buf_printf(why, "open database %s: larger than %d bytes (use "
-		    "a type that postmap builds)", t->file.path, TEXT_MAX);
-	} else if (t->file.size > 0) {
-		char *p = buf_space(text, (size_t)t->file.size);
-
-		got = fd_pread_all(fd, p, (size_t)t->file.size, 0);
-		if (got >= 0)
-			text->n = (size_t)got;
-		else
-			buf_printf(why, "read %s: can't be read",
-			    t->file.path);
-	}
-	fd_close(&fd);
-	return why->n == 0;
-}
-
 static void
 load(struct table *t, struct texthash *h, struct str text)
 {
 	struct str key, value;
-	struct buf line, folded;
+	struct buf line, folded, decoded;
 	int next = 1, at = 1;
 
+	buf_init(&decoded, TABLE_VALUE_MAX);
 	buf_init(&line, LINE_MAX_BYTES);
 	buf_init(&folded, LINE_MAX_BYTES);
 	while (table_next_line(&text, &next, &at, &line)) {
@@ -144,12 +116,15 @@ load(struct table *t, struct texthash *h, struct str text)
 			table_fold(key, &folded);
 			key = buf_view(&folded);
 		}
+		if (!table_value(t, t->file.path, at, &value, &decoded))
+			continue;
 		if (!add(h, key, value))
 			log_warn("%s, line %d: duplicate entry: \"" STRF
 			    "\"", t->file.path, at, STRV(key));
 	}
 	buf_free(&line);
 	buf_free(&folded);
+	buf_free(&decoded);
 }
 
 static bool

@@ -28,7 +28,8 @@ write_file(const char *name, const char *text)
 }
 
 static void
-build(const char *name, const char *const *pairs, bool nul)
+build_as(const char *type, const char *name, const char *const *pairs,
+    bool nul)
 {
 	struct buf why, spec;
 	struct table_maker *m;
@@ -36,7 +37,7 @@ build(const char *name, const char *const *pairs, bool nul)
 
 	buf_init(&why, 1000);
 	buf_init(&spec, 1000);
-	buf_printf(&spec, "hash:%s/%s", dir, name);
+	buf_printf(&spec, "%s:%s/%s", type, dir, name);
 	m = table_make(buf_view(&spec), 0644, &why);
 	assert_non_null(m);
 	for (; pairs[0] != NULL; pairs += 2) {
@@ -51,6 +52,12 @@ build(const char *name, const char *const *pairs, bool nul)
 	buf_free(&spec);
 }
 
+static void
+build(const char *name, const char *const *pairs, bool nul)
+{
+	build_as("hash", name, pairs, nul);
+}
+
 static int
 set_up(void **state)
 {
@@ -62,6 +69,9 @@ set_up(void **state)
 		return -1;
 	build("plain", pairs, false);
 	build("nul", pairs, true);
+	build_as("cdb", "plain", pairs, false);
+	build_as("cdb", "nul", pairs, true);
+	write_file("rules", "# rules\n/^z(o)e/\n  z\nif /x/\n/y/ z\nendif\n");
 	write_file("text", "# users\nalice\ta@example.com\nBob  b c\n");
 	setenv("alice", "a@example.com", 1);
 	return 0;
@@ -71,6 +81,7 @@ static int
 tear_down(void **state)
 {
 	static const char *const names[] = { "plain.lmdb", "nul.lmdb", "text",
+	    "plain.cdb", "nul.cdb", "bad.cdb", "rules", "new.cdb",
 	    "bad.lmdb", "list", "new.lmdb", "new2", "nested" };
 	char path[200];
 
@@ -112,6 +123,35 @@ static const struct {
 	{ "environ:", "alice", FOUND, "a@example.com" },
 	{ "environ:", "no_such_variable", NONE, "" },
 	{ "fail:x", "alice", RETRY, "" },
+	{ "cdb:plain", "alice", FOUND, "a@example.com" },
+	{ "cdb:plain", "ALICE", FOUND, "a@example.com" },
+	{ "cdb:nul", "bob", FOUND, "b c" },
+	{ "cdb:nul", "nobody", NONE, "" },
+	{ "pcre:{ {/^alice$/ x}, {/^b(.)b$/ $1-${1}-$(1)$$} }", "ALICE",
+	    FOUND, "x" },
+	{ "pcre:{ {/^alice$/ x}, {/^b(.)b$/ $1-${1}-$(1)$$} }", "bob", FOUND,
+	    "o-o-o$" },
+	{ "pcre:rules", "zoe", FOUND, "z" },
+	{ "pcre:rules", "nobody", NONE, "" },
+	{ "regexp:{{/^al(i)ce$/ $1} {!/a/ none}}", "alice", FOUND, "i" },
+	{ "regexp:{{/^al(i)ce$/ $1} {!/a/ none}}", "bob", FOUND, "none" },
+	{ "regexp:{{/^al(i)ce$/ $1} {!/a/ none}}", "bart", NONE, "" },
+	{ "regexp:rules", "Zoe", FOUND, "z" },
+	{ "cidr:{{192.0.2.0/24 net}}", "192.0.2.1", FOUND, "net" },
+	{ "cidr:{{192.0.2.0/24 net}}", "192.0.3.1", NONE, "" },
+	{ "cidr:{{192.0.2.0/24 net}}", "alice", NONE, "" },
+	{ "unionmap:{inline:{alice=1}, fail:x}", "alice", RETRY, "" },
+	{ "unionmap:{inline:{alice=1}, static:2, inline:{bob=3}}", "Alice",
+	    FOUND, "1,2" },
+	{ "unionmap:{inline:{a=1}}", "b", NONE, "" },
+	{ "pipemap:{inline:{alice=bob}, inline:{bob=x}}", "alice", FOUND,
+	    "x" },
+	{ "pipemap:{inline:{alice=bob}, inline:{a=x}}", "alice", NONE, "" },
+	{ "pipemap:{inline:{alice=bob}, fail:x}", "alice", RETRY, "" },
+	{ "pipemap:{inline:{alice=bob}, unionmap:{static:{1}, "
+	    "inline:{bob=2}}}", "alice", FOUND, "1,2" },
+	{ "randmap:{only}", "alice", FOUND, "only" },
+	{ "randmap:{ {two words}, {two words} }", "a", FOUND, "two words" },
 };
 
 static void
@@ -163,6 +203,19 @@ test_not_opened(void **state)
 		{ "inline:{a}", "bad syntax" },
 		{ "unix:shadow.byname", "unknown table" },
 		{ "static:{x", "bad syntax" },
+		{ "pcre:missing", "No such file" },
+		{ "cdb:missing", "run \"postmap cdb:missing\"" },
+		{ "unionmap:x", "need \"unionmap:{type:name...}\"" },
+		{ "unionmap:{}", "need \"unionmap:{type:name...}\"" },
+		{ "unionmap:{hash:missing}", "No such file" },
+		{ "randmap:x", "bad syntax" }, { "randmap:{}", "bad syntax" },
+		{ "cidr:{1.2.3.4 x", "bad syntax" },
+		{ "mysql:/x", "type mysql are not supported yet" },
+		{ "socketmap:inet:a:1:b", "socketmap are not supported yet" },
+		{ "tcp:a:1", "type tcp are not supported yet" },
+		{ "pipemap:{pipemap:{pipemap:{pipemap:{pipemap:{pipemap:"
+		    "{pipemap:{pipemap:{pipemap:{pipemap:{static:x}}}}}}}}}}",
+		    "nested too deeply" },
 	};
 	struct buf why, value;
 
@@ -214,7 +267,6 @@ test_replaced(void **state)
 	buf_free(&value);
 }
 
-/* Damage anywhere in the file: an answer or RETRY, never a crash. */
 /* A new key is found before its second is over: it must not read as "no". */
 static void
 test_new_key(void **state)
@@ -238,18 +290,25 @@ test_new_key(void **state)
 	buf_free(&value);
 }
 
+static bool
+see(void *ctx, struct str key, struct str value)
+{
+	(void)ctx;
+	return key.n + value.n < 1000000;
+}
+
+/* Damage anywhere in the file: an answer or RETRY, never a crash. */
 static void
-test_damaged(void **state)
+damage(const char *good_name, const char *bad_name, const char *spec)
 {
 	uint32_t seed = 1;
 	struct buf good, why, value;
 
-	(void)state;
 	buf_init(&good, 1 << 20);
 	buf_init(&why, 100000);
 	buf_init(&value, TABLE_VALUE_MAX);
 	assert_int_equal(chdir(dir), 0);
-	assert_int_equal(file_read(-100, "plain.lmdb", 1 << 20, &good), 0);
+	assert_int_equal(file_read(-100, good_name, 1 << 20, &good), 0);
 	for (int round = 0; round < 300; round++) {
 		struct buf bad;
 		struct table *t;
@@ -260,28 +319,38 @@ test_damaged(void **state)
 		for (int i = 0; i < 20; i++) {
 			seed = seed * 1103515245 + 12345;
 			/* page heads and offsets, where it hurts */
-			size_t at = (seed >> 8) % 64 +
+			size_t at = bad.n < 4096 ? (seed >> 8) % bad.n :
+			    (seed >> 8) % 64 +
 			    (seed >> 16) % (bad.n / 4096) * 4096;
 
 			bad.p[at] = (char)(seed >> 24);
 		}
 		if (round % 3 == 0)
 			bad.n = bad.n * (size_t)(round % 100) / 100;
-		f = fopen("bad.lmdb", "w");
+		f = fopen(bad_name, "w");
 		fwrite(bad.p, 1, bad.n, f);
 		fclose(f);
 		buf_free(&bad);
 		buf_clear(&why);
-		t = table_open(STR("lmdb:bad"), dir, 0, &why);
+		t = table_open(str_of(spec), dir, 0, &why);
 		if (t == NULL)
 			continue;
 		(void)!table_get(t, STR("alice"), &value);
 		(void)!table_get(t, STR("zzz"), &value);
+		(void)!table_each(t, see, NULL);
 		table_free(&t);
 	}
 	buf_free(&good);
 	buf_free(&why);
 	buf_free(&value);
+}
+
+static void
+test_damaged(void **state)
+{
+	(void)state;
+	damage("plain.lmdb", "bad.lmdb", "lmdb:bad");
+	damage("plain.cdb", "bad.cdb", "cdb:bad");
 }
 
 static void

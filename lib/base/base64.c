@@ -1,12 +1,7 @@
 /*
- * postmap_base64 - RFC 4648 4, for tables whose values are files (-F).
+ * base64 - RFC 4648 4.
  */
-#include <fcntl.h>
-
-#include "sys/sys.h"
-#include "tools/postmap.h"
-
-#define FILES_MAX (1 << 20)	/* bytes of the files of one value */
+#include "base/base.h"
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     "abcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -52,39 +47,4 @@ base64_decode(struct str s, struct buf *out)
 			buf_putc(out, (char)(bits >> (16 - 8 * k) & 0xff));
 	}
 	return !out->full;
-}
-
-bool
-base64_files(struct str names, struct buf *out, struct buf *why)
-{
-	struct buf all, one, name;
-	struct str item;
-	int err = 0;
-
-	buf_init(&all, FILES_MAX);
-	buf_init(&one, FILES_MAX);
-	buf_init(&name, 4096);
-	buf_clear(out);
-	while (err == 0 && conf_list_next(&names, &item)) {
-		buf_clear(&name);
-		buf_clear(&one);
-		buf_str(&name, item);
-		err = file_read(AT_FDCWD, buf_cstr(&name), FILES_MAX, &one);
-		if (all.n > 0)
-			buf_putc(&all, '\n');
-		buf_str(&all, buf_view(&one));
-	}
-	if (err != 0)
-		buf_printf(why, "open %s: %s", buf_cstr(&name),
-		    strerror(err));
-	else if (all.n == 0)
-		buf_puts(why, "empty pathname list");
-	else
-		base64_encode(buf_view(&all), out);
-	if (all.full || out->full)
-		buf_puts(why, "files too large");
-	buf_free(&all);
-	buf_free(&one);
-	buf_free(&name);
-	return why->n == 0;
 }
