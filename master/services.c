@@ -28,6 +28,7 @@ static const struct {
 } always[] = {
 	{ "resolve", ROLE_RESOLVE },
 	{ "lookup", ROLE_LOOKUP }, { "anvil", ROLE_ANVIL },
+	{ "auth", ROLE_AUTH },
 	{ "cleanup", ROLE_CLEANUP }, { "qmgr", ROLE_QMGR },
 	{ "bounce", ROLE_BOUNCE }, { "pickup", ROLE_PICKUP },
 	{ "showq", ROLE_SHOWQ },
@@ -48,6 +49,7 @@ static const struct {
 	{ "resolve", CMD_ALWAYS, ROLE_RESOLVE },
 	{ "lookup", CMD_ALWAYS, ROLE_LOOKUP },
 	{ "anvil", CMD_ALWAYS, ROLE_ANVIL },
+	{ "auth", CMD_ALWAYS, ROLE_AUTH },
 	{ "cleanup", CMD_ALWAYS, ROLE_CLEANUP },
 	{ "qmgr", CMD_ALWAYS, ROLE_QMGR },
 	{ "oqmgr", CMD_ALWAYS, ROLE_QMGR },

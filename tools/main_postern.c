@@ -3,6 +3,7 @@
  *
  *   postern setup DIR [--hostname H] [--domain D]... [--port-base N]
  *       [--user NAME]...
+ *   postern [-c DIR] user add | passwd | del | list | import ...
  *   postern [-c DIR] start | start-fg | stop | reload | status | check |
  *       flush | abort
  *
@@ -70,6 +71,8 @@ usage(void)
 {
 	fputs("usage: postern setup DIR [--hostname H] [--domain D]... "
 	    "[--port-base N] [--user NAME]...\n"
+	    "       postern [-c config_dir] user add | passwd | del | list | "
+	    "import ...\n"
 	    "       postern [-c config_dir] command\n", stderr);
 	for (size_t i = 0; i < nitems(commands); i++)
 		fprintf(stderr, "  %-9s %s\n", commands[i].word,
@@ -114,6 +117,10 @@ main(int argc, char **argv)
 	argv += optind;
 	if (argc >= 1 && strcmp(argv[0], "setup") == 0)
 		return (postern_setup(&p, argc, argv));
+	if (argc >= 1 && strcmp(argv[0], "user") == 0) {
+		find_dir(&p, dir);
+		return (postern_user(&p, argc, argv));
+	}
 	if (argc != 1)
 		usage();
 	for (size_t i = 0; i < nitems(commands); i++)

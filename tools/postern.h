@@ -24,6 +24,13 @@ int		 postern_stop(struct postern *, int signo);
 int		 postern_reload(struct postern *);
 int		 postern_status(struct postern *);
 
+int		 postern_user(struct postern *, int argc, char **argv);
+/* A user for an instance that has none of that name; false: it has. */
+bool		 postern_first_user(struct postern *, const char *name,
+		    const char *password);
+#define GENERATED_MAX 32
+void		 postern_generate(char out[GENERATED_MAX]); /* a password */
+
 /* Runs master with that one flag; it says on stderr what is wrong. */
 bool		 postern_run_master(struct postern *, const char *flag);
 

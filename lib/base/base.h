@@ -74,6 +74,10 @@ const char	*buf_cstr(struct buf *);	/* NUL added behind the end */
 /* Room for n more bytes at the end (then set b->n), or NULL and full. */
 char		*buf_space(struct buf *, size_t n);
 
+/* RFC 4648 4, strictly: padded, no line ends, no stray bits. */
+void		 base64_encode(struct str, struct buf *out);
+bool		 base64_decode(struct str, struct buf *out) MUST_USE;
+
 /* arena: memory of one life (session, transaction, command). */
 struct arena;
 struct arena	*arena_new(size_t max);		/* most bytes; more dies */
@@ -107,10 +111,6 @@ size_t		 map_count(const struct map *);
 /* Walks all; pos starts at 0; false at the end. No changes meanwhile. */
 bool		 map_next(const struct map *, size_t *pos, struct str *key,
 		    void **value);
-
-/* RFC 4648 4, one piece, padded. False: it is none. */
-void		 base64_encode(struct str, struct buf *out);
-bool		 base64_decode(struct str, struct buf *out) MUST_USE;
 
 uint32_t	 crc32c(uint32_t crc, const void *, size_t);	/* RFC 3720 */
 uint64_t	 siphash(const uint8_t key[16], const void *, size_t);

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/sys.h"
@@ -64,6 +65,7 @@ table_make(struct str spec, mode_t mode, struct buf *why)
 	struct str name;
 	const struct table_type *type = find_type(spec, &name, why);
 	struct table_maker *m;
+	struct stat old;
 	int err = 0, fd;
 
 	if (type == NULL)
@@ -75,7 +77,9 @@ table_make(struct str spec, mode_t mode, struct buf *why)
 	unlink(m->beside);
 	fd = open(m->beside, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
 	    O_CLOEXEC, 0600);
-	if (fd < 0 || fchmod(fd, mode) != 0)
+	/* Root's new file stays whose the old one was. */
+	if (fd < 0 || (stat(m->path, &old) == 0 && geteuid() == 0 &&
+	    fchown(fd, old.st_uid, old.st_gid) != 0) || fchmod(fd, mode) != 0)
 		err = errno;
 	if (err == 0)
 		err = m->ops->begin(m, &fd, mode);

@@ -1,0 +1,130 @@
+/*
+ * auth - proves who a client is; the one process that reads passwords.
+ *
+ * attempt.c  one login: from its first message to its verdict (start here)
+ * stores.c   who knows passwords, in which order
+ * verify.c   is it the password: pool threads, and what was right just now
+ * penalty.c  guessing costs time: pure
+ *
+ * Carriers bring attempts: smtpd's talks (main.c), a socket that speaks
+ * Dovecot's protocol. Nothing here waits: hashes run in pool threads, other
+ * daemons are asked by streams.
+ */
+#ifndef AUTH_AUTH_H
+#define AUTH_AUTH_H
+#include "conf/conf.h"
+#include "event/event.h"
+#include "ipc/ipc.h"
+#include "sasl/login.h"
+#include "service/service.h"
+#include "sys/sys.h"
+#include "table/table.h"
+#include "users/users.h"
+
+struct auth_conf {
+#define PARAM PARAM_MEMBER
+#include "auth/params.def"
+#undef PARAM
+};
+
+struct stores;
+struct verifier;
+struct penalties;
+
+struct auth {				/* the process */
+	struct service	  *service;
+	struct loop	  *loop;
+	struct arena	  *arena;
+	struct auth_conf   conf;
+	struct str	   hostname;
+	struct stores	  *stores;
+	struct verifier	  *verifier;
+	struct penalties  *penalties;
+	struct match_list *exceptions;
+	struct login_server server;
+};
+
+/* --- attempt.c --- */
+struct attempt_facts {
+	struct str service, realm, mechanism;
+	bool	   has_initial;
+	struct str initial;		/* bytes, not base64 */
+	struct str client_addr, client_port, server_addr, server_port;
+	struct str binding, cert_name;
+	unsigned   refused, tls_bits;	/* LOGIN_ bits */
+};
+struct attempt_ops {
+	/* data: bytes; the next attempt_step() answers it. */
+	void	(*challenge)(void *ctx, struct str data);
+	/* The attempt is over and freed after. */
+	void	(*done)(void *ctx, enum auth_result, struct str user,
+		    const char *reason);
+};
+struct attempt;
+/* ops may be called before this returns, and then it returns NULL. */
+struct attempt	*attempt_start(struct auth *, const struct attempt_facts *,
+		    const struct attempt_ops *, void *ctx);
+/* False: it waits for something else than the client; nothing is done. */
+bool		 attempt_step(struct attempt *, struct str data);
+/* The client went. No more calls of ops. */
+void		 attempt_cancel(struct attempt **);
+/* Names that a session of such facts may use. */
+void		 attempt_mechanisms(struct auth *, const struct attempt_facts *,
+		    struct buf *out);
+
+/* --- stores.c --- */
+void		 stores_open(struct auth *, struct problems *);
+/*
+ * What a hash store knows of this user, from store *at on; *at is moved to
+ * the store behind. NONE: no more stores. A store that must be asked with
+ * the password (saslauthd) is FOUND with an empty record and *ask set.
+ */
+enum store_ask { ASK_NOBODY, ASK_SASLAUTHD };
+enum found	 stores_find(struct stores *, struct str user, size_t *at,
+		    struct buf *record, enum store_ask *ask) MUST_USE;
+bool		 stores_secret(void *auth, const char *scheme, struct str user,
+		    struct buf *credential);
+/* auth_mechanisms, less those that not every user could use. */
+void		 stores_mechanisms(struct auth *, struct buf *out);
+
+/* --- verify.c --- */
+struct check;
+typedef void	 verify_done(void *ctx, enum password_verdict);
+struct verifier	*verifier_new(struct auth *);
+/*
+ * done() once, from the loop, unless check_cancel(). NULL: too much waits,
+ * and done() was not called.
+ */
+struct check	*verify(struct verifier *, struct str user,
+		    struct str password, verify_done *, void *ctx);
+void		 check_cancel(struct check **);
+
+/* --- saslauthd.c --- */
+struct daemon_ask;
+struct daemon_ask *saslauthd_ask(struct auth *, struct str user,
+		    struct str password, struct str service,
+		    verify_done *, void *ctx);	/* done() from the loop */
+void		 saslauthd_cancel(struct daemon_ask **);
+
+/* --- penalty.c --- */
+struct penalty_conf {
+	unsigned free, waiting;
+	int64_t	 max_ms, decay_ms;
+	size_t	 entries;
+};
+struct penalties *penalties_new(const struct penalty_conf *);
+void		 penalties_free(struct penalties **);
+/*
+ * A guess begins: counted as wrong until it is taken back. How long its
+ * answer, whatever it is, waits; -1: too many of this address wait.
+ */
+int64_t		 penalty_begin(struct penalties *, struct str addr,
+		    struct str account, uint64_t guess, int64_t now_ms);
+/* It was no wrong guess; and then: it was right. */
+void		 penalty_take_back(struct penalties *, struct str addr,
+		    struct str account, uint64_t guess, int64_t now_ms);
+void		 penalty_right(struct penalties *, struct str addr,
+		    struct str account, int64_t now_ms);
+/* Its answer was given, or nobody waits for it any more. */
+void		 penalty_over(struct penalties *, struct str addr);
+#endif

@@ -1,0 +1,9 @@
+/*
+ * users, inside: what reader and editor agree on.
+ */
+#ifndef USERS_INTERNAL_H
+#define USERS_INTERNAL_H
+#include "users/users.h"
+
+#define OWN_KEY	"*"	/* no user's name */
+#endif
