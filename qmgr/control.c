@@ -35,8 +35,8 @@ control_flush(struct qmgr *q)
 {
 	schedule_revive(q->schedule);
 	scan_again(q);
-	heap_flush(&q->incoming);
-	heap_flush(&q->deferred);
+	slot_flush_all(&q->incoming);
+	slot_flush_all(&q->deferred);
 	qmgr_pump(q);
 }
 
@@ -78,7 +78,8 @@ control_site(struct qmgr *q, struct str site)
 	q->site = mem_new(site.n + 1);
 	memcpy(q->site, site.p, site.n);
 	for (size_t i = 0; i < q->deferred.n; i++) {
-		buf_puts(&q->site_ids, q->deferred.v[i]->id);
+		buf_puts(&q->site_ids, container_of(q->deferred.v[i],
+		    struct slot, due)->id);
 		buf_putc(&q->site_ids, '\0');
 	}
 	qmgr_wake(q);

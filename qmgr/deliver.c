@@ -11,6 +11,7 @@
 
 #define CRASHES_MAX	2	/* at most NOTE_CRASHES */
 #define START_MS	5000	/* for a transport's process to come back */
+#define BURIED_AT_ONCE	100	/* recipients put off between two turns */
 #define SUSPENDED	"delivery temporarily suspended: "
 
 struct delivery {
@@ -87,7 +88,8 @@ send_request(struct delivery *d, struct talk *talk, int fd)
 static void
 put_off(struct portion *p, struct str dsn, struct str why)
 {
-	struct message *m = p->job->owner;
+	struct mail_transport *mt = p->job->dest->transport->user;
+	struct message *m = p->job->mail->owner;
 
 	for (size_t i = 0; i < p->n; i++) {
 		uint32_t index = portion_rcpt(p, i);
@@ -95,7 +97,8 @@ put_off(struct portion *p, struct str dsn, struct str why)
 		if (m->note[index] & NOTE_DELIVERY)
 			result_defer(m, index, dsn, why);
 	}
-	schedule_done(p, OUTCOME_NONE, 0, STR(""), STR(""));
+	schedule_done(p, false, 0);
+	refill_done(mt);
 	message_check_done(m);
 }
 
@@ -103,25 +106,31 @@ put_off(struct portion *p, struct str dsn, struct str why)
 static void
 drop(struct portion *p)
 {
-	struct message *m = p->job->owner;
+	struct message *m = p->job->mail->owner;
 
 	for (size_t i = 0; i < p->n; i++) {
 		m->note[portion_rcpt(p, i)] &= (uint8_t)~NOTE_DELIVERY;
 		m->note[portion_rcpt(p, i)] |= NOTE_DONE;
 	}
 	m->pending -= p->n;
-	schedule_done(p, OUTCOME_NONE, 0, STR(""), STR(""));
+	m->scheduled -= p->n;
+	schedule_done(p, false, 0);
 	message_check_done(m);
 }
 
 void
-deliver_give_up(struct qmgr *q, struct transport *t)
+deliver_bury(struct qmgr *q)
 {
 	struct portion p;
+	struct str dsn, why;
+	size_t n = 0;
 
-	(void)q;
-	while (schedule_take_transport(t, &p))
-		put_off(&p, str_of(t->dsn), str_of(t->why));
+	while (schedule_take_dying(q->schedule, &p, &dsn, &why)) {
+		n += p.n;
+		put_off(&p, dsn, why);
+		if (n >= BURIED_AT_ONCE)
+			break;
+	}
 }
 
 static void
@@ -129,7 +138,6 @@ give_up_transport(struct mail_transport *mt, struct str dsn, struct str why)
 {
 	transport_kill(mt->t, clock_steady_ms(),
 	    mt->q->conf.transport_retry_time * 1000, dsn, why);
-	deliver_give_up(mt->q, mt->t);
 }
 
 static void
@@ -162,7 +170,7 @@ static void
 deliver(struct qmgr *q, struct portion *p)
 {
 	struct mail_transport *mt = p->job->dest->transport->user;
-	struct message *m = p->job->owner;
+	struct message *m = p->job->mail->owner;
 	struct channel *ch = service_peer(q->service, mt->role,
 	    str_of(mt->t->name));
 	struct delivery *d;
@@ -243,6 +251,14 @@ is_ours(struct delivery *d, uint64_t index)
 	return false;
 }
 
+static void
+log_window(const struct dest *d)
+{
+	log_info("queue %s: limit %u window %u success %g failure %g "
+	    "fail_cohorts %g", d->nexthop, window_most(&d->transport->limits),
+	    d->window, d->success, d->failure, d->failed_cohorts);
+}
+
 /*
  * The talk is over. outcome is of the destination; recipients without a
  * result are tried again while they may, which ends in a bounded time.
@@ -253,8 +269,7 @@ over(struct delivery *d, enum outcome outcome, struct str dsn, struct str why)
 	struct message *m = d->m;
 	struct qmgr *q = m->q;
 	struct dest *dest = d->p.job->dest;
-	struct portion p;
-	bool died;
+	struct mail_transport *mt = dest->transport->user;
 
 	for (size_t i = 0; i < d->p.n; i++) {
 		uint32_t index = portion_rcpt(&d->p, i);
@@ -264,20 +279,22 @@ over(struct delivery *d, enum outcome outcome, struct str dsn, struct str why)
 			continue;
 		if (q->draining) {
 			/* The next qmgr finds it in active/. */
-			schedule_add(dest, m, &m->jobs, index);
+			schedule_add(dest, &m->mail, index);
 		} else if ((*note & NOTE_CRASHES) < CRASHES_MAX &&
 		    outcome == OUTCOME_NONE && !dest_dead(dest) &&
 		    dest->transport->dead_until == 0) {
 			(*note)++;
-			schedule_add(dest, m, &m->jobs, index);
+			schedule_add(dest, &m->mail, index);
 		} else {
 			result_defer(m, index, STR("4.3.0"),
 			    STR("unknown mail transport error"));
 		}
 	}
-	died = schedule_done(&d->p, outcome, clock_steady_ms(), dsn, why);
-	while (died && schedule_take_dest(dest, &p))
-		put_off(&p, dsn, why);
+	schedule_judge(&d->p, outcome, clock_steady_ms(), dsn, why);
+	if (q->conf.destination_concurrency_feedback_debug)
+		log_window(dest);
+	schedule_done(&d->p, true, clock_steady_ms());
+	refill_done(mt);
 	m->deliveries--;
 	mem_free(d);
 	message_check_done(m);

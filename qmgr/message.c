@@ -165,7 +165,7 @@ message_offer(struct qmgr *q, struct channel *from, const struct msg_offer *o)
 		goto out;		/* a scan was faster */
 	slot_wait(q, s, Q_INCOMING, clock_steady_ms());
 	if (fd < 0 || o->envelope.n == 0 || !qmgr_has_room(q) ||
-	    heap_first(&q->incoming) != s)
+	    slot_first(&q->incoming) != s)
 		goto out;		/* the pump reads it in its turn */
 	arena = arena_new(ARENA_MAX);
 	if (queue_parse(o->envelope, arena, &msg) != QUEUE_OK ||
@@ -220,6 +220,26 @@ count_pending(struct message *m)
 	}
 }
 
+/*
+ * Who takes a turn by it: the login, else the sender's address without an
+ * extension, so that a list that writes each recipient from an address of
+ * its own (VERP, "list+user=host@") is one sender.
+ */
+static struct str
+sender_of(struct message *m)
+{
+	struct str user = queue_attr(&m->msg, "sasl_user");
+	struct str local = address_local(m->msg.sender);
+
+	if (user.n > 0)
+		return user;
+	if (str_chr(local, '+') == local.n)
+		return m->msg.sender;
+	return str_of(arena_printf(m->arena, STRF "@" STRF,
+	    STRV(str_first(local, str_chr(local, '+'))),
+	    STRV(address_domain(m->msg.sender))));
+}
+
 static void
 close_rw(struct message *m)
 {
@@ -242,7 +262,7 @@ begin(struct qmgr *q, struct slot *s, struct arena *arena,
 	m->rw_fd = fd;
 	m->active_us = clock_wall_us();
 	m->note = arena_alloc(arena, msg->nrcpts + 1);
-	list_init(&m->jobs);
+	mail_init(&m->mail, m, sender_of(m));
 	list_init(&m->dirty);
 	list_init(&m->resolving);
 	list_init(&m->report_turn);
@@ -298,9 +318,11 @@ message_free(struct message **mp)
 
 	*mp = NULL;
 	early_settle(m, false);
-	assert(m->deliveries == 0 && list_empty(&m->jobs));
+	assert(m->deliveries == 0);
+	mail_end(&m->mail);
 	list_remove(&m->link);
 	list_remove(&m->dirty);
+	refill_unpark(m);
 	list_remove(&m->resolving);
 	list_remove(&m->report_turn);
 	close_rw(m);

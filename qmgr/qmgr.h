@@ -27,16 +27,14 @@ struct message;
 /* slot: one file of the queue. */
 enum slot_state { SLOT_NEW, SLOT_WAITS, SLOT_ACTIVE };
 struct slot {
-	int64_t		 due_ms;	/* steady clock */
+	struct heap_node due;		/* steady clock, ms */
 	struct message	*m;		/* SLOT_ACTIVE */
-	uint32_t	 at;		/* in its heap */
 	uint16_t	 faults;	/* local faults in a row */
 	uint8_t		 dir;		/* enum queue_dir */
 	uint8_t		 state;
 	bool		 flush;		/* somebody asked for it: see message */
 	char		 id[];
 };
-struct heap { struct slot **v; size_t n, cap; };
 
 /* note[i] of a recipient in this attempt. */
 enum {
@@ -52,18 +50,21 @@ struct message {
 	struct slot	*slot;
 	struct list	 link;		/* q->messages */
 	struct list	 dirty;		/* q->dirty */
-	struct list	 resolving;	/* q->resolving */
+	struct list	 resolving;	/* q->resolving, or its transport's */
 	struct list	 report_turn;	/* q->report_turns */
 	struct arena	*arena;
 	struct queue_message msg;
 	uint8_t		*note;
 	uint32_t	*unwritten;	/* results not in the journal yet */
 	size_t		 nunwritten;
-	struct list	 jobs;
+	struct mail	 mail;		/* in the schedule */
 	int		 rw_fd;		/* -1: opened when it is needed */
 	int64_t		 active_us;
 	int64_t		 tried_s;	/* the attempt before this */
 	size_t		 resolved;	/* recipients below are resolved */
+	size_t		 scheduled;	/* recipients in the schedule */
+	struct mail_transport *parked;	/* has no room for its next one */
+	int64_t		 parked_ms;	/* since when */
 	size_t		 pending;	/* without a result */
 	size_t		 deliveries;	/* under way */
 	enum step	 step;
@@ -87,6 +88,8 @@ struct mail_transport {		/* behind a struct transport */
 	bool		 known;		/* stands in master.cf and has a role */
 	bool		 deferred;	/* defer_transports */
 	struct wait_peer *wait;
+	int64_t		 rcpts_max, rcpts_extra, refill_min, refill_ms;
+	struct list	 parked;	/* messages, by resolving */
 };
 
 struct qmgr {
@@ -101,8 +104,10 @@ struct qmgr {
 	struct map	*slots;		/* by id */
 	struct heap	 incoming;	/* Q_INCOMING and Q_ACTIVE */
 	struct heap	 deferred;
+	uint64_t	 seq;		/* of slots, in the order they wait */
 	bool		 deferred_turn;	/* whose turn to be admitted */
 	struct list	 messages, dirty, resolving;
+	size_t		 nparked;	/* messages: see refill.c */
 	struct list	 report_turns;	/* messages that wait for theirs */
 	size_t		 reports;	/* under way */
 	size_t		 nmessages, nrcpts, fds, fds_max;
@@ -142,9 +147,9 @@ void		 slot_unwait(struct qmgr *, struct slot *);
 /* One that waits: due now, defer_transports or not. */
 void		 slot_flush(struct qmgr *, struct slot *);
 /* The same for all of a heap. */
-void		 heap_flush(struct heap *);
+void		 slot_flush_all(struct heap *);
 void		 slot_free(struct qmgr *, struct slot **);
-struct slot	*heap_first(const struct heap *);	/* or NULL */
+struct slot	*slot_first(const struct heap *);	/* or NULL */
 
 /* scan.c: the folders, and who becomes active */
 void		 scan_start(struct qmgr *);	/* all folders, at begin */
@@ -189,11 +194,22 @@ void		 transport_configure_all(struct qmgr *);
 void		 resolve_message(struct message *);
 void		 resolve_more(struct qmgr *);
 
+/* refill.c: how many recipients of a transport are in the schedule */
+bool		 refill_has_room(const struct message *,
+		    const struct mail_transport *);
+void		 refill_park(struct message *, struct mail_transport *);
+void		 refill_unpark(struct message *); /* harmless if it is not */
+void		 refill_done(struct mail_transport *);	/* some are through */
+void		 refill_sweep(struct qmgr *, int64_t now_ms);
+
+/* clogged.c: warns of a destination that fills the active queue */
+void		 clogged_check(struct qmgr *, struct dest *);
+
 /* deliver.c */
 void		 deliver_all(struct qmgr *);	/* what may start now */
 void		 deliver_resume(struct qmgr *, enum role, struct str service);
-/* All that waits there is put off. */
-void		 deliver_give_up(struct qmgr *, struct transport *);
+/* Puts off some of what waits for the dead. */
+void		 deliver_bury(struct qmgr *);
 
 /* result.c: what became of a recipient */
 struct result {

@@ -10,10 +10,11 @@
 #include "address/address.h"
 #include "qmgr/qmgr.h"
 
+#define PAUSE_MS_MAX	86400000 /* of a rate delay */
 #define PORTION		500	/* recipients between two turns of the loop */
 
-static unsigned
-family(struct qmgr *q, struct str name, const char *suffix)
+static int64_t
+family_most(struct qmgr *q, struct str name, const char *suffix, int64_t most)
 {
 	struct problems problems = { 0 };
 	int64_t v = conf_family(q->main_cf, name, suffix, &problems);
@@ -21,7 +22,19 @@ family(struct qmgr *q, struct str name, const char *suffix)
 	for (size_t i = 0; i < problems.n; i++)
 		log_warn("%s", problems.v[i].text);
 	problems_free(&problems);
-	return v < 0 ? 0 : v > UINT16_MAX ? UINT16_MAX : (unsigned)v;
+	return v < 0 ? 0 : v > most ? most : v;
+}
+
+static unsigned
+family(struct qmgr *q, struct str name, const char *suffix)
+{
+	return (unsigned)family_most(q, name, suffix, UINT16_MAX);
+}
+
+static int64_t
+rate_delay(struct qmgr *q, struct str name, const char *suffix)
+{
+	return family_most(q, name, suffix, PAUSE_MS_MAX);
 }
 
 static struct feedback
@@ -78,6 +91,10 @@ limits_of(struct qmgr *q, struct str name, const struct master_entry *e)
 	l.negative = feedback(q, name,
 	    "_destination_concurrency_negative_feedback");
 	l.rest_ms = q->conf.minimal_backoff_time * 1000;
+	l.dest_pause_ms = rate_delay(q, name, "_destination_rate_delay");
+	l.pause_ms = rate_delay(q, name, "_transport_rate_delay");
+	l.slot_cost = family(q, name, "_delivery_slot_cost");
+	l.small_max = family(q, name, "_minimum_delivery_slots");
 	return l;
 }
 
@@ -94,6 +111,13 @@ configure(void *ctx, struct transport *t)
 	transport_set_limits(t, &l);
 	mt->role = e == NULL ? ROLE__MAX : role_of(e->command);
 	mt->known = mt->role != ROLE__MAX;
+	mt->rcpts_max = family_most(q, name, "_recipient_limit", INT32_MAX);
+	mt->rcpts_extra = family_most(q, name, "_extra_recipient_limit",
+	    INT32_MAX);
+	mt->refill_min = family_most(q, name, "_recipient_refill_limit",
+	    INT32_MAX);
+	mt->refill_ms = 1000 * family_most(q, name,
+	    "_recipient_refill_delay", INT32_MAX);
 	mt->deferred = false;
 	while (conf_list_next(&rest, &item))
 		if (str_eq(item, name))
@@ -117,6 +141,7 @@ transport_get(struct qmgr *q, struct str name)
 		return t->user;
 	mt = mem_new(sizeof(*mt));
 	mt->q = q;
+	list_init(&mt->parked);
 	mt->t = schedule_add_transport(q->schedule, name, &none, mt);
 	configure(q, mt->t);
 	if (!mt->known)
@@ -154,7 +179,9 @@ add(struct message *m, uint32_t i, struct mail_transport *mt,
 		rcpt->address = arena_str(m->arena, r->recipient);
 	}
 	m->note[i] |= NOTE_DELIVERY;
-	schedule_add(d, m, &m->jobs, i);
+	m->scheduled++;
+	schedule_add(d, &m->mail, i);
+	clogged_check(m->q, d);
 }
 
 /* content_filter and access(5) FILTER: "transport:nexthop". */
@@ -172,7 +199,8 @@ apply_filter(const struct message *m, struct route *r)
 		r->nexthop = address_domain(r->recipient);
 }
 
-static void
+/* False: its transport has no room, and the message is parked. */
+static bool
 resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 {
 	struct qmgr *q = m->q;
@@ -196,14 +224,14 @@ resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 		    STRV(why));
 		result_defer(m, i, STR("4.3.0"),
 		    STR("address resolver failure"));
-		return;
+		return true;
 	}
 	if (r.cls == CLASS_LOCAL && str_eq_nocase(address_local(r.recipient),
 	    str_of(q->double_bounce))) {
 		result_own(m, i, &(struct result){ .status = SENT,
 		    .dsn = STR("2.0.0"), .text = STR("undeliverable "
 		    "postmaster notification discarded") });
-		return;
+		return true;
 	}
 	mt = transport_get(q, r.transport);
 	early_route(m, mt->role);
@@ -214,8 +242,11 @@ resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 		result_defer(m, i, STR("4.3.2"), STR("deferred transport"));
 	else if (transport_dead(mt->t, clock_steady_ms()))
 		result_defer(m, i, str_of(mt->t->dsn), str_of(mt->t->why));
-	else
+	else if (refill_has_room(m, mt))
 		add(m, i, mt, &r);
+	else
+		refill_park(m, mt);
+	return m->parked == NULL;
 }
 
 void
@@ -228,9 +259,12 @@ resolve_message(struct message *m)
 		end = m->resolved + PORTION;
 	list_remove(&m->resolving);
 	for (; m->resolved < end; m->resolved++)
-		if (!(m->note[m->resolved] & NOTE_DONE))
-			resolve_one(m, (uint32_t)m->resolved, scratch);
+		if (!(m->note[m->resolved] & NOTE_DONE) &&
+		    !resolve_one(m, (uint32_t)m->resolved, scratch))
+			break;
 	arena_free(&scratch);
+	if (m->parked != NULL)
+		return;
 	if (m->resolved < m->msg.nrcpts)
 		list_append(&m->q->resolving, &m->resolving);
 	else

@@ -75,6 +75,8 @@ result_set(struct message *m, uint32_t i, const struct result *res)
 	soften(m, r);
 	if (r->status != RCPT_SENT)
 		early_settle(m, false);
+	if (m->note[i] & NOTE_DELIVERY)
+		m->scheduled--;
 	m->note[i] &= (uint8_t)~NOTE_DELIVERY;
 	m->note[i] |= NOTE_DONE;
 	m->pending--;

@@ -13,6 +13,7 @@
 
 #define ADMIT_AT_ONCE	100	/* files read before the loop turns again */
 #define PUMP_MS_MAX	60000
+#define REFILL_LOOK_MS	1000	/* while messages are parked */
 
 bool
 qmgr_has_room(const struct qmgr *q)
@@ -123,12 +124,12 @@ scan_again(struct qmgr *q)
 static struct slot *
 next_due(struct qmgr *q, int64_t now)
 {
-	struct slot *in = heap_first(&q->incoming);
-	struct slot *de = heap_first(&q->deferred);
+	struct slot *in = slot_first(&q->incoming);
+	struct slot *de = slot_first(&q->deferred);
 
-	if (in != NULL && in->due_ms > now)
+	if (in != NULL && in->due.key > now)
 		in = NULL;
-	if (de != NULL && de->due_ms > now)
+	if (de != NULL && de->due.key > now)
 		de = NULL;
 	if (in != NULL && de != NULL)
 		q->deferred_turn = !q->deferred_turn;
@@ -140,20 +141,22 @@ next_due(struct qmgr *q, int64_t now)
 static int64_t
 until_due(const struct heap *h, int64_t now, int64_t ms)
 {
-	const struct slot *s = heap_first(h);
+	const struct heap_node *s = heap_first(h);
 
-	if (s == NULL || s->due_ms - now > ms)
+	if (s == NULL || s->key - now > ms)
 		return ms;
-	return s->due_ms > now ? s->due_ms - now : 0;
+	return s->key > now ? s->key - now : 0;
 }
 
 void
 qmgr_wake(struct qmgr *q)
 {
-	int64_t ms = PUMP_MS_MAX, now;
+	int64_t ms = PUMP_MS_MAX, now, wake;
 
 	if (!q->begun || (q->incoming.n == 0 && q->deferred.n == 0 &&
 	    list_empty(&q->resolving) && q->site == NULL &&
+	    schedule_wake_ms(q->schedule) == INT64_MAX &&
+	    !schedule_is_burying(q->schedule) && q->nparked == 0 &&
 	    timer_is_set(q->pump)))
 		return;
 	now = clock_steady_ms();
@@ -161,8 +164,14 @@ qmgr_wake(struct qmgr *q)
 		ms = until_due(&q->incoming, now, ms);
 		ms = until_due(&q->deferred, now, ms);
 	}
-	if (!list_empty(&q->resolving) || q->site != NULL)
+	wake = schedule_wake_ms(q->schedule);
+	if (wake < INT64_MAX && wake - now < ms)
+		ms = wake > now ? wake - now : 0;
+	if (!list_empty(&q->resolving) || q->site != NULL ||
+	    schedule_is_burying(q->schedule))
 		ms = 0;
+	else if (q->nparked > 0 && ms > REFILL_LOOK_MS)
+		ms = REFILL_LOOK_MS;
 	timer_set(q->pump, ms);
 }
 
@@ -175,7 +184,9 @@ qmgr_pump(struct qmgr *q)
 
 	if (!q->begun)
 		return;
-	schedule_sweep(q->schedule, now);
+	schedule_sweep(q->schedule, now,
+	    (size_t)q->conf.qmgr_message_recipient_limit);
+	refill_sweep(q, now);
 	resolve_more(q);
 	while (n < ADMIT_AT_ONCE && qmgr_has_room(q) &&
 	    (s = next_due(q, now)) != NULL) {
@@ -183,6 +194,7 @@ qmgr_pump(struct qmgr *q)
 		n++;
 	}
 	control_site_more(q);
+	deliver_bury(q);
 	deliver_all(q);
 	qmgr_wake(q);
 }

@@ -1,11 +1,10 @@
 /*
- * schedule - round robin over transports, destinations and jobs; windows.
+ * schedule - transports, destinations, jobs: what may start, and what next.
  *
  * Owns transports, destinations and jobs. A destination stands in its
- * transport's ready list exactly while it may start a delivery, a transport
- * in the schedule's while it may: schedule_next takes the first of each and
- * puts it last. The rules of the window are Postfix's qmgr_queue.c in
- * meaning. qmgr runs it.
+ * transport's ready heap exactly while it may start a delivery, a transport
+ * in the schedule's ready list while it may. Whoever is dead or pauses
+ * stands in one heap by time. qmgr runs it.
  */
 #include "qmgr/schedule.h"
 
@@ -13,18 +12,20 @@ struct schedule {
 	struct map	*by_name;
 	struct list	 all;
 	struct list	 ready;		/* transports that may start one */
-	struct list	 dead;		/* destinations */
-	size_t		 busy, ndests;
+	struct heap	 asleep;	/* destinations, by when they wake */
+	struct list	 dead;		/* destinations, oldest first */
+	struct list	 dying;		/* dests with jobs to be put off */
+	size_t		 busy, ndests, ndead;
+	uint64_t	 seq, steps;
 };
 
 static void	dest_update(struct dest *);
 static void	transport_update(struct transport *);
+static void	transport_update_all(struct transport *);
 static void	dest_free_if_idle(struct dest *);
 static void	dest_live(struct dest *);
 static void	dest_die(struct dest *, int64_t now_ms, struct str dsn,
 		    struct str why);
-static void	succeed(struct dest *);
-static void	fail(struct dest *);
 
 static char *
 copy(struct str s)
@@ -34,35 +35,6 @@ copy(struct str s)
 	if (s.n > 0)
 		memcpy(p, s.p, s.n);
 	return p;
-}
-
-bool
-feedback_parse(struct str text, struct feedback *fb)
-{
-	struct str num = str_trim(text), by;
-	size_t slash = str_chr(num, '/'), dot;
-	uint64_t whole, part = 0, div = 1;
-	double scale = 1;
-
-	by = str_trim(str_from(num, slash + 1));
-	num = str_trim(str_first(num, slash));
-	dot = str_chr(num, '.');
-	if (!str_number(str_first(num, dot), &whole))
-		return false;
-	if (dot < num.n && !str_number(str_from(num, dot + 1), &part))
-		return false;
-	for (size_t i = dot + 1; i < num.n; i++)
-		scale *= 10;
-	fb->base = (double)whole + (double)part / scale;
-	fb->by = BY_NOTHING;
-	if (str_eq(by, STR("concurrency")))
-		fb->by = BY_WINDOW;
-	else if (str_eq(by, STR("sqrt_concurrency")))
-		fb->by = BY_SQRT_WINDOW;
-	else if (by.n > 0 && (!str_number(by, &div) || div == 0))
-		return false;
-	fb->base /= (double)div;
-	return fb->base <= 1;
 }
 
 /* --- transports --- */
@@ -76,6 +48,8 @@ schedule_new(void)
 	list_init(&s->all);
 	list_init(&s->ready);
 	list_init(&s->dead);
+	list_init(&s->dying);
+	s->asleep.steps = &s->steps;
 	return s;
 }
 
@@ -84,8 +58,11 @@ job_free(struct job *j)
 {
 	struct dest *d = j->dest;
 
-	list_remove(&j->in_dest);
-	list_remove(&j->in_owner);
+	if (heap_has(&j->tag)) {
+		heap_take(&d->jobs, &j->tag);
+		turn_waits(j->turn, false);
+	}
+	list_remove(&j->in_mail);
 	if (d->last == j)
 		d->last = NULL;
 	d->njobs--;
@@ -99,9 +76,13 @@ dest_free(struct dest *d)
 {
 	struct transport *t = d->transport;
 
-	list_remove(&d->ready_link);
+	heap_take(&t->ready, &d->ready);
+	heap_take(&t->schedule->asleep, &d->wake);
+	list_remove(&d->wanted_link);
 	list_remove(&d->dead_link);
-	map_set(t->dests, str_of(d->key), NULL);
+	list_remove(&d->dying_link);
+	heap_free(&d->jobs);
+	(void)map_set(t->dests, str_of(d->key), NULL);
 	t->schedule->ndests--;
 	mem_free(d->key);
 	mem_free(d->nexthop);
@@ -111,37 +92,48 @@ dest_free(struct dest *d)
 	transport_update(t);
 }
 
+static void
+free_jobs(struct dest *d)
+{
+	while (heap_first(&d->jobs) != NULL)
+		job_free(container_of(heap_first(&d->jobs), struct job, tag));
+	assert(d->njobs == 0);
+}
+
+static void
+transport_free(struct transport *t)
+{
+	size_t pos = 0;
+	struct str key;
+	void *d;
+
+	while (map_next(t->dests, &pos, &key, &d)) {
+		free_jobs(d);
+		dest_free(d);
+		pos = 0;
+	}
+	turn_free_all(t);
+	map_free(&t->dests);
+	heap_free(&t->ready);
+	list_remove(&t->ready_link);
+	mem_free(t->name);
+	mem_free(t->why);
+	mem_free(t->dsn);
+	mem_free(t);
+}
+
 void
 schedule_free(struct schedule **sp)
 {
 	struct schedule *s = *sp;
 
+	*sp = NULL;
 	if (s == NULL)
 		return;
-	*sp = NULL;
-	list_each(l, &s->all) {
-		struct transport *t = container_of(l, struct transport, all);
-		size_t pos = 0;
-		void *d;
-		struct str key;
-
-		while (map_next(t->dests, &pos, &key, &d)) {
-			struct dest *dest = d;
-
-			list_each(j, &dest->jobs)
-				job_free(container_of(j, struct job, in_dest));
-			assert(dest->njobs == 0);
-			dest_free(dest);
-			pos = 0;
-		}
-		map_free(&t->dests);
-		list_remove(&t->ready_link);
-		mem_free(t->name);
-		mem_free(t->why);
-		mem_free(t->dsn);
-		mem_free(t);
-	}
+	list_each(l, &s->all)
+		transport_free(container_of(l, struct transport, all));
 	map_free(&s->by_name);
+	heap_free(&s->asleep);
 	mem_free(s);
 }
 
@@ -163,24 +155,19 @@ schedule_add_transport(struct schedule *s, struct str name,
 	t->limits = *limits;
 	t->schedule = s;
 	t->dests = map_new();
-	list_init(&t->ready);
+	t->flows = map_new();
+	t->ready.steps = &s->steps;
+	list_init(&t->wanted);
 	list_init(&t->ready_link);
 	list_append(&s->all, &t->all);
-	map_set(s->by_name, name, t);
+	(void)map_set(s->by_name, name, t);
 	return t;
-}
-
-static unsigned
-window_first(const struct schedule_limits *l)
-{
-	unsigned w = l->window_first > 0 ? l->window_first : 1;
-
-	return l->window_max > 0 && w > l->window_max ? l->window_max : w;
 }
 
 void
 transport_set_limits(struct transport *t, const struct schedule_limits *l)
 {
+	unsigned most = window_most(l);
 	size_t pos = 0;
 	struct str key;
 	void *v;
@@ -189,8 +176,8 @@ transport_set_limits(struct transport *t, const struct schedule_limits *l)
 	while (map_next(t->dests, &pos, &key, &v)) {
 		struct dest *d = v;
 
-		if (l->window_max > 0 && d->window > l->window_max)
-			d->window = l->window_max;
+		if (most > 0 && d->window > most)
+			d->window = most;
 		dest_update(d);
 	}
 	transport_update(t);
@@ -213,7 +200,8 @@ transport_kill(struct transport *t, int64_t now_ms, int64_t rest_ms,
 	t->dsn = copy(dsn);
 	t->dead_until = now_ms + rest_ms;
 	t->held = false;
-	transport_update(t);
+	t->stats.deaths++;
+	transport_update_all(t);
 }
 
 bool
@@ -222,22 +210,31 @@ transport_dead(struct transport *t, int64_t now_ms)
 	if (t->dead_until == 0 || now_ms < t->dead_until)
 		return t->dead_until != 0;
 	t->dead_until = 0;
-	transport_update(t);
+	transport_update_all(t);
 	return false;
 }
 
 static void
 transport_update(struct transport *t)
 {
-	bool may = !t->held && t->dead_until == 0 && !list_empty(&t->ready) &&
-	    (t->limits.process_max == 0 || t->busy < t->limits.process_max);
+	unsigned most = t->limits.pause_ms > 0 ? 1 : t->limits.process_max;
+	bool may = !t->held && t->dead_until == 0 && t->paused_until == 0 &&
+	    heap_first(&t->ready) != NULL && (most == 0 || t->busy < most);
 	bool is = !list_empty(&t->ready_link);
 
-	if (may && !is) {
+	if (may && !is)
 		list_append(&t->schedule->ready, &t->ready_link);
-	} else if (!may && is) {
+	else if (!may && is)
 		list_remove(&t->ready_link);
-	}
+}
+
+/* It died or lives again: all that waits there with it. */
+static void
+transport_update_all(struct transport *t)
+{
+	list_each(l, &t->wanted)
+		dest_update(container_of(l, struct dest, wanted_link));
+	transport_update(t);
 }
 
 /* --- destinations --- */
@@ -258,10 +255,11 @@ schedule_dest(struct transport *t, struct str key, struct str nexthop,
 	d->nexthop = copy(nexthop);
 	d->transport = t;
 	d->window = window_first(&t->limits);
-	list_init(&d->jobs);
-	list_init(&d->ready_link);
+	d->jobs.steps = &t->schedule->steps;
+	list_init(&d->wanted_link);
 	list_init(&d->dead_link);
-	map_set(t->dests, key, d);
+	list_init(&d->dying_link);
+	(void)map_set(t->dests, key, d);
 	t->schedule->ndests++;
 	return d;
 }
@@ -272,24 +270,41 @@ dest_dead(const struct dest *d)
 	return d->window == 0;
 }
 
+/* In list exactly while it is to be. */
+static void
+enlist(struct list *list, struct list *link, bool be)
+{
+	bool is = !list_empty(link);
+
+	if (be && !is)
+		list_append(list, link);
+	else if (!be && is)
+		list_remove(link);
+}
+
 static void
 dest_update(struct dest *d)
 {
-	bool may = d->busy < d->window && !list_empty(&d->jobs);
-	bool is = !list_empty(&d->ready_link);
+	struct transport *t = d->transport;
+	const struct heap_node *first = heap_first(&d->jobs);
+	bool dying = dest_dead(d) || t->dead_until != 0;
 
-	if (may && !is) {
-		list_append(&d->transport->ready, &d->ready_link);
-	} else if (!may && is) {
-		list_remove(&d->ready_link);
+	enlist(&t->wanted, &d->wanted_link, first != NULL);
+	enlist(&t->schedule->dying, &d->dying_link, first != NULL && dying);
+	if (first != NULL && d->busy < d->window && !heap_has(&d->wake)) {
+		d->ready.seq = first->seq;
+		heap_put(&t->ready, &d->ready,
+		    first->key > d->next ? first->key : d->next);
+	} else {
+		heap_take(&t->ready, &d->ready);
 	}
-	transport_update(d->transport);
+	transport_update(t);
 }
 
 static void
 dest_free_if_idle(struct dest *d)
 {
-	if (d->njobs == 0 && d->busy == 0 && !dest_dead(d))
+	if (d->njobs == 0 && d->busy == 0 && !heap_has(&d->wake))
 		dest_free(d);
 }
 
@@ -297,7 +312,9 @@ dest_free_if_idle(struct dest *d)
 static void
 dest_live(struct dest *d)
 {
+	heap_take(&d->transport->schedule->asleep, &d->wake);
 	list_remove(&d->dead_link);
+	d->transport->schedule->ndead--;
 	d->window = d->busy > 0 ? d->busy : window_first(&d->transport->limits);
 	d->success = d->failure = d->failed_cohorts = 0;
 	d->dead_until = 0;
@@ -307,45 +324,88 @@ dest_live(struct dest *d)
 static void
 dest_die(struct dest *d, int64_t now_ms, struct str dsn, struct str why)
 {
+	struct schedule *s = d->transport->schedule;
+
 	mem_free(d->why);
 	mem_free(d->dsn);
 	d->why = copy(why);
 	d->dsn = copy(dsn);
 	d->window = 0;
 	d->dead_until = now_ms + d->transport->limits.rest_ms;
-	list_append(&d->transport->schedule->dead, &d->dead_link);
+	d->stats.deaths++;
+	heap_put(&s->asleep, &d->wake, d->dead_until);
+	list_append(&s->dead, &d->dead_link);
+	s->ndead++;
+}
+
+/* After a delivery: the rate delays. */
+static void
+pause_after(struct dest *d, int64_t now_ms)
+{
+	struct transport *t = d->transport;
+	const struct schedule_limits *l = &t->limits;
+
+	if (l->dest_pause_ms > 0 && !dest_dead(d))
+		heap_put(&t->schedule->asleep, &d->wake,
+		    now_ms + l->dest_pause_ms);
+	if (l->pause_ms > 0)
+		t->paused_until = now_ms + l->pause_ms;
 }
 
 /* --- jobs --- */
 
+static struct job *
+job_new(struct dest *d, struct mail *mail)
+{
+	struct job *j = mem_new(sizeof(*j));
+
+	j->dest = d;
+	j->mail = mail;
+	j->turn = turn_get(d->transport, mail);
+	j->rcpt = j->few;
+	j->cap = nitems(j->few);
+	j->tag.seq = ++d->transport->schedule->seq;
+	list_append(&mail->jobs, &j->in_mail);
+	d->last = j;
+	d->njobs++;
+	return j;
+}
+
+static void
+grow(struct job *j)
+{
+	uint32_t *p = j->rcpt == j->few ? NULL : j->rcpt;
+
+	p = mem_grow(p, j->cap * 2, sizeof(*p));
+	if (j->rcpt == j->few)
+		memcpy(p, j->few, sizeof(j->few));
+	j->rcpt = p;
+	j->cap *= 2;
+}
+
+/* It waits for a delivery, its next. */
+static void
+job_wait(struct job *j, int64_t tag)
+{
+	heap_put(&j->dest->jobs, &j->tag, tag);
+	turn_waits(j->turn, true);
+}
+
 void
-schedule_add(struct dest *d, void *owner, struct list *jobs, uint32_t rcpt)
+schedule_add(struct dest *d, struct mail *mail, uint32_t rcpt)
 {
 	struct job *j = d->last;
 
-	if (j == NULL || j->owner != owner) {
-		j = mem_new(sizeof(*j));
-		j->dest = d;
-		j->owner = owner;
-		j->rcpt = j->few;
-		j->cap = nitems(j->few);
-		list_init(&j->in_dest);
-		list_append(jobs, &j->in_owner);
-		d->last = j;
-		d->njobs++;
-	}
-	if (j->n == j->cap) {
-		uint32_t *p = j->rcpt == j->few ? NULL : j->rcpt;
-
-		p = mem_grow(p, j->cap * 2, sizeof(*p));
-		if (j->rcpt == j->few)
-			memcpy(p, j->few, sizeof(j->few));
-		j->rcpt = p;
-		j->cap *= 2;
-	}
-	if (j->at == j->n)
-		list_append(&d->jobs, &j->in_dest);
+	if (j == NULL || j->mail != mail)
+		j = job_new(d, mail);
+	if (j->n == j->cap)
+		grow(j);
 	j->rcpt[j->n++] = rcpt;
+	d->waiting++;
+	d->transport->waiting++;
+	if (heap_has(&j->tag))
+		return;
+	job_wait(j, turn_next(j->turn));
 	dest_update(d);
 }
 
@@ -354,6 +414,20 @@ portion_rcpt(const struct portion *p, size_t i)
 {
 	assert(i < p->n);
 	return p->job->rcpt[p->first + i];
+}
+
+static void
+count(struct job *j, size_t n, int sign)
+{
+	struct dest *d = j->dest;
+	struct transport *t = d->transport;
+
+	assert(sign > 0 || (j->busy > 0 && d->busy > 0));
+	j->busy += (unsigned)sign;
+	d->busy += (unsigned)sign;
+	t->busy += (unsigned)sign;
+	t->schedule->busy += (size_t)sign;
+	t->in_flight += (size_t)sign * n;
 }
 
 /* The first max recipients of the job that wait; 0: all. */
@@ -365,15 +439,13 @@ take(struct job *j, size_t max, struct portion *p)
 	assert(n > 0);
 	if (max > 0 && n > max)
 		n = max;
-	*p = (struct portion){ j, j->at, n };
+	*p = (struct portion){ j, j->at, n, j->tag.key };
 	j->at += n;
-	j->busy++;
-	j->dest->busy++;
-	j->dest->transport->busy++;
-	j->dest->transport->schedule->busy++;
-	list_remove(&j->in_dest);
-	if (j->at < j->n)
-		list_append(&j->dest->jobs, &j->in_dest);
+	j->dest->waiting -= n;
+	j->dest->transport->waiting -= n;
+	count(j, n, 1);
+	heap_take(&j->dest->jobs, &j->tag);
+	turn_waits(j->turn, false);
 }
 
 bool
@@ -381,205 +453,185 @@ schedule_next(struct schedule *s, struct portion *p)
 {
 	struct transport *t;
 	struct dest *d;
+	struct job *j;
+	int64_t tag;
 
 	if (list_empty(&s->ready))
 		return false;
 	t = container_of(s->ready.next, struct transport, ready_link);
 	list_remove(&t->ready_link);
 	list_append(&s->ready, &t->ready_link);
-	d = container_of(t->ready.next, struct dest, ready_link);
-	list_remove(&d->ready_link);
-	list_append(&t->ready, &d->ready_link);
-	take(container_of(d->jobs.next, struct job, in_dest),
-	    t->limits.rcpt_max, p);
+	d = container_of(heap_first(&t->ready), struct dest, ready);
+	j = container_of(heap_first(&d->jobs), struct job, tag);
+	tag = d->ready.key;
+	take(j, t->limits.rcpt_max, p);
+	turn_served(t, tag);
+	if (t->limits.slot_cost > 0)
+		d->next = tag + TURN_UNIT;
+	if (j->at < j->n)
+		job_wait(j, turn_next(j->turn));
+	d->stats.deliveries++;
+	d->stats.rcpts += p->n;
+	t->stats.deliveries++;
+	t->stats.rcpts += p->n;
 	dest_update(d);
 	return true;
-}
-
-static void
-unbusy(struct job *j)
-{
-	assert(j->busy > 0 && j->dest->busy > 0);
-	j->busy--;
-	j->dest->busy--;
-	j->dest->transport->busy--;
-	j->dest->transport->schedule->busy--;
 }
 
 void
 schedule_untake(const struct portion *p)
 {
 	struct job *j = p->job;
+	struct dest *d = j->dest;
 
 	assert(p->first + p->n == j->at);
-	if (j->at == j->n)
-		list_prepend(&j->dest->jobs, &j->in_dest);
+	if (heap_has(&j->tag)) {
+		heap_put(&d->jobs, &j->tag, p->tag);
+		turn_back(j->turn);
+	} else {
+		job_wait(j, p->tag);
+	}
 	j->at -= p->n;
-	unbusy(j);
-	dest_update(j->dest);
+	d->waiting += p->n;
+	d->transport->waiting += p->n;
+	d->stats.deliveries--;
+	d->stats.rcpts -= p->n;
+	d->transport->stats.deliveries--;
+	d->transport->stats.rcpts -= p->n;
+	count(j, p->n, -1);
+	dest_update(d);
 }
 
-bool
-schedule_done(const struct portion *p, enum outcome outcome, int64_t now_ms,
+void
+schedule_judge(const struct portion *p, enum outcome outcome, int64_t now_ms,
     struct str dsn, struct str why)
 {
-	struct job *j = p->job;
-	struct dest *d = j->dest;
-	bool died = false;
+	struct dest *d = p->job->dest;
 
 	switch (outcome) {
 	case OUTCOME_OK:
 		if (dest_dead(d))
 			dest_live(d);
 		else
-			succeed(d);
+			window_succeed(d);
 		break;
 	case OUTCOME_DOWN:
+		d->stats.failed++;
+		d->transport->stats.failed++;
 		if (dest_dead(d))
 			break;
-		fail(d);
-		if (dest_dead(d)) {
+		window_fail(d);
+		if (dest_dead(d))
 			dest_die(d, now_ms, dsn, why);
-			died = true;
-		}
 		break;
 	case OUTCOME_NONE:
 		break;
 	}
-	unbusy(j);
+}
+
+void
+schedule_done(const struct portion *p, bool tried, int64_t now_ms)
+{
+	struct job *j = p->job;
+	struct dest *d = j->dest;
+
+	if (tried)
+		pause_after(d, now_ms);
+	count(j, p->n, -1);
 	if (j->at == j->n && j->busy == 0)
 		job_free(j);
 	dest_update(d);
 	dest_free_if_idle(d);
-	return died;
 }
 
 bool
-schedule_take_dest(struct dest *d, struct portion *p)
+schedule_take_dying(struct schedule *s, struct portion *p, struct str *dsn,
+    struct str *why)
 {
-	if (list_empty(&d->jobs))
+	struct transport *t;
+	struct dest *d;
+
+	if (list_empty(&s->dying))
 		return false;
-	take(container_of(d->jobs.next, struct job, in_dest), 0, p);
+	d = container_of(s->dying.next, struct dest, dying_link);
+	t = d->transport;
+	*dsn = str_of(dest_dead(d) ? d->dsn : t->dsn);
+	*why = str_of(dest_dead(d) ? d->why : t->why);
+	take(container_of(heap_first(&d->jobs), struct job, tag), 0, p);
 	dest_update(d);
 	return true;
 }
 
 bool
-schedule_take_transport(struct transport *t, struct portion *p)
+schedule_is_burying(const struct schedule *s)
 {
-	size_t pos = 0;
-	struct str key;
-	void *d;
-
-	/* Most stand in the ready list; those with a full window do not. */
-	if (!list_empty(&t->ready))
-		return schedule_take_dest(container_of(t->ready.next,
-		    struct dest, ready_link), p);
-	while (map_next(t->dests, &pos, &key, &d))
-		if (schedule_take_dest(d, p))
-			return true;
-	return false;
+	return !list_empty(&s->dying);
 }
 
-/* --- the window --- */
+/* --- the dead and the resting --- */
 
-static double
-value(const struct feedback *fb, unsigned window)
-{
-	double root = window > 1 ? window / 2.0 : 1;
-
-	switch (fb->by) {
-	case BY_NOTHING:
-		return fb->base;
-	case BY_WINDOW:
-		return fb->base / window;
-	case BY_SQRT_WINDOW:
-		for (int i = 0; i < 20; i++)	/* Newton */
-			root = (root + window / root) / 2;
-		return fb->base / root;
-	}
-	return fb->base;
-}
-
-/* The window grows by one for each full unit of positive feedback, and stays
- * within reach of what is really under way. */
 static void
-succeed(struct dest *d)
+dest_wake(struct dest *d)
 {
-	const struct schedule_limits *l = &d->transport->limits;
-	double v;
-
-	d->failed_cohorts = 0;
-	if (l->window_max > 0 && d->window >= l->window_max)
-		return;
-	if (d->window >= d->busy + window_first(l))
-		return;
-	v = value(&l->positive, d->window);
-	d->success += v;
-	while (v > 0 && d->success + v / 2 >= 1) {
-		d->window++;
-		d->success -= 1;
-		d->failure = 0;
+	if (dest_dead(d)) {
+		dest_live(d);
+	} else {
+		heap_take(&d->transport->schedule->asleep, &d->wake);
+		dest_update(d);
 	}
-	if (l->window_max > 0 && d->window > l->window_max)
-		d->window = l->window_max;
+	dest_free_if_idle(d);
 }
-
-/* Shrinks at the start of each unit of negative feedback; 0 is dead. */
-static void
-fail(struct dest *d)
-{
-	const struct schedule_limits *l = &d->transport->limits;
-	double v;
-
-	d->failed_cohorts += 1.0 / d->window;
-	/* A hair less: n times 1/n may add up to 0.999... */
-	if (l->cohort_max > 0 && d->failed_cohorts >= l->cohort_max - 1e-9) {
-		d->window = 0;
-		return;
-	}
-	v = value(&l->negative, d->window);
-	d->failure -= v;
-	while (v > 0 && d->failure - v / 2 < 0) {
-		if (d->window > 1)
-			d->window--;
-		d->success = 0;
-		d->failure += 1;
-	}
-}
-
-/* --- the dead --- */
 
 void
 schedule_revive(struct schedule *s)
 {
-	list_each(l, &s->dead) {
-		struct dest *d = container_of(l, struct dest, dead_link);
-
-		dest_live(d);
-		dest_free_if_idle(d);
-	}
+	list_each(l, &s->dead)
+		dest_wake(container_of(l, struct dest, dead_link));
 	list_each(l, &s->all) {
 		struct transport *t = container_of(l, struct transport, all);
 
 		t->dead_until = 0;
-		transport_update(t);
+		transport_update_all(t);
 	}
 }
 
 void
-schedule_sweep(struct schedule *s, int64_t now_ms)
+schedule_sweep(struct schedule *s, int64_t now_ms, size_t dead_max)
 {
-	list_each(l, &s->dead) {
-		struct dest *d = container_of(l, struct dest, dead_link);
+	struct heap_node *first;
 
-		if (d->dead_until > now_ms)
-			continue;
-		dest_live(d);
-		dest_free_if_idle(d);
+	while ((first = heap_first(&s->asleep)) != NULL &&
+	    first->key <= now_ms)
+		dest_wake(container_of(first, struct dest, wake));
+	while (s->ndead > dead_max)
+		dest_wake(container_of(s->dead.next, struct dest, dead_link));
+	list_each(l, &s->all) {
+		struct transport *t = container_of(l, struct transport, all);
+
+		(void)transport_dead(t, now_ms);
+		if (t->paused_until != 0 && now_ms >= t->paused_until) {
+			t->paused_until = 0;
+			transport_update(t);
+		}
 	}
-	list_each(l, &s->all)
-		transport_dead(container_of(l, struct transport, all), now_ms);
+}
+
+int64_t
+schedule_wake_ms(const struct schedule *s)
+{
+	const struct heap_node *first = heap_first(&s->asleep);
+	int64_t ms = first != NULL ? first->key : INT64_MAX;
+
+	list_each(l, &s->all) {
+		const struct transport *t = container_of(l, struct transport,
+		    all);
+
+		if (t->dead_until != 0 && t->dead_until < ms)
+			ms = t->dead_until;
+		if (t->paused_until != 0 && t->paused_until < ms)
+			ms = t->paused_until;
+	}
+	return ms;
 }
 
 void
@@ -600,4 +652,16 @@ size_t
 schedule_dests(const struct schedule *s)
 {
 	return s->ndests;
+}
+
+size_t
+schedule_dead(const struct schedule *s)
+{
+	return s->ndead;
+}
+
+uint64_t
+schedule_steps(const struct schedule *s)
+{
+	return s->steps;
 }

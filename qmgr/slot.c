@@ -12,46 +12,12 @@ heap_of(struct qmgr *q, const struct slot *s)
 	return s->dir == Q_DEFERRED ? &q->deferred : &q->incoming;
 }
 
-static void
-put(struct heap *h, size_t at, struct slot *s)
-{
-	h->v[at] = s;
-	s->at = (uint32_t)at;
-}
-
-static void
-sift_up(struct heap *h, size_t at, struct slot *s)
-{
-	while (at > 0 && h->v[(at - 1) / 2]->due_ms > s->due_ms) {
-		put(h, at, h->v[(at - 1) / 2]);
-		at = (at - 1) / 2;
-	}
-	put(h, at, s);
-}
-
-static void
-sift_down(struct heap *h, size_t at, struct slot *s)
-{
-	for (;;) {
-		size_t child = 2 * at + 1;
-
-		if (child >= h->n)
-			break;
-		if (child + 1 < h->n &&
-		    h->v[child + 1]->due_ms < h->v[child]->due_ms)
-			child++;
-		if (h->v[child]->due_ms >= s->due_ms)
-			break;
-		put(h, at, h->v[child]);
-		at = child;
-	}
-	put(h, at, s);
-}
-
 struct slot *
-heap_first(const struct heap *h)
+slot_first(const struct heap *h)
 {
-	return h->n > 0 ? h->v[0] : NULL;
+	struct heap_node *first = heap_first(h);
+
+	return first != NULL ? container_of(first, struct slot, due) : NULL;
 }
 
 struct slot *
@@ -73,39 +39,21 @@ slot_new(struct qmgr *q, struct str id)
 void
 slot_wait(struct qmgr *q, struct slot *s, enum queue_dir dir, int64_t due_ms)
 {
-	struct heap *h;
-
 	slot_unwait(q, s);
 	s->dir = (uint8_t)dir;
 	s->state = SLOT_WAITS;
-	s->due_ms = due_ms;
 	s->m = NULL;
-	h = heap_of(q, s);
-	if (h->n == h->cap) {
-		h->cap = h->cap == 0 ? 256 : h->cap * 2;
-		h->v = mem_grow(h->v, h->cap, sizeof(*h->v));
-	}
-	h->n++;
-	sift_up(h, h->n - 1, s);
+	s->due.seq = ++q->seq;
+	heap_put(heap_of(q, s), &s->due, due_ms);
 }
 
 void
 slot_unwait(struct qmgr *q, struct slot *s)
 {
-	struct heap *h = heap_of(q, s);
-	struct slot *last;
-	size_t at = s->at;
-
 	if (s->state != SLOT_WAITS)
 		return;
 	s->state = SLOT_NEW;
-	last = h->v[--h->n];
-	if (last == s)
-		return;
-	if (at > 0 && h->v[(at - 1) / 2]->due_ms > last->due_ms)
-		sift_up(h, at, last);
-	else
-		sift_down(h, at, last);
+	heap_take(heap_of(q, s), &s->due);
 }
 
 void
@@ -116,12 +64,15 @@ slot_flush(struct qmgr *q, struct slot *s)
 }
 
 void
-heap_flush(struct heap *h)
+slot_flush_all(struct heap *h)
 {
-	for (size_t i = 0; i < h->n; i++) {	/* all equal: still a heap */
-		h->v[i]->due_ms = 0;
-		h->v[i]->flush = true;
+	for (size_t i = 0; i < h->n; i++) {
+		struct slot *s = container_of(h->v[i], struct slot, due);
+
+		s->due.key = 0;
+		s->flush = true;
 	}
+	heap_order(h);
 }
 
 void

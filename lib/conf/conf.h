@@ -10,13 +10,16 @@
 #include <stdio.h>
 #include "base/base.h"
 
-enum param_type { P_TEXT, P_RAW, P_BOOL, P_COUNT, P_SIZE, P_TIME };
+enum param_type {
+	P_TEXT, P_RAW, P_BOOL, P_COUNT, P_SIZE, P_TIME, P_DELAY
+};
 typedef struct str conf_TEXT;	/* expanded; lives as long as the conf */
 typedef struct str conf_RAW;	/* as written, not expanded: templates */
 typedef bool	   conf_BOOL;
 typedef int64_t	   conf_COUNT;
 typedef int64_t	   conf_SIZE;	/* bytes */
 typedef int64_t	   conf_TIME;	/* seconds */
+typedef int64_t	   conf_DELAY;	/* milliseconds: "0.5s", "500ms", "2" */
 
 /* A row: PARAM(type, name, preset, least, most, text). */
 struct param {
@@ -68,7 +71,7 @@ struct str	 conf_default(struct conf *, struct str name);
  * for myorigin = /path reads that file: ask before privileges go.
  */
 struct str	 conf_get(struct conf *, const char *name);
-/* The same as a number (COUNT, SIZE, TIME in seconds) or a yes. */
+/* The same as a number (COUNT, SIZE, TIME in seconds, DELAY in ms) or a yes. */
 int64_t		 conf_number(struct conf *, const char *name);
 bool		 conf_bool(struct conf *, const char *name);
 struct str	 conf_expand(struct conf *, struct str text,
@@ -93,6 +96,7 @@ bool		 conf_each(const struct conf *, size_t *pos, struct str *name,
 
 /* Numbers and times as main.cf writes them ("5m", default unit given). */
 bool		 conf_parse_time(struct str, char default_unit, int64_t *s);
+bool		 conf_parse_delay(struct str, int64_t *ms); /* seconds, or unit */
 bool		 conf_parse_size(struct str, int64_t *bytes);
 bool		 conf_parse_bool(struct str, bool *);
 /* A comma or blank separated list, { } kept together. */

@@ -91,8 +91,8 @@ conf_family(struct conf *c, struct str transport, const char *suffix,
 	if (ps != NULL) {
 		file = conf_where(c, str_of(name), &line);
 		problem_add(ps, true, file, line, "bad %s configuration: %s "
-		    "= " STRF, k != NULL && k->type == P_TIME ? "time" :
-		    "numerical", name, STRV(text));
+		    "= " STRF, k != NULL && (k->type == P_TIME ||
+		    k->type == P_DELAY) ? "time" : "numerical", name, STRV(text));
 	}
 	return k != NULL ? conf_number(c, fallback) : 0;
 }

@@ -67,6 +67,43 @@ conf_parse_time(struct str s, char unit, int64_t *out)
 	return false;
 }
 
+/* number ["." 1*3digit] [unit]: a fraction of a second is enough. */
+bool
+conf_parse_delay(struct str s, int64_t *ms)
+{
+	static const struct { struct str unit; int64_t ms; } units[] = {
+		{ { "", 0 }, 1000 }, { { "ms", 2 }, 1 }, { { "s", 1 }, 1000 },
+		{ { "m", 1 }, 60000 }, { { "h", 1 }, 3600000 },
+		{ { "d", 1 }, 86400000 }, { { "w", 1 }, 604800000 },
+	};
+	size_t n = s.n, dot;
+	uint64_t whole, part = 0;
+	struct str number, unit;
+	int64_t v;
+
+	while (n > 0 && (s.p[n - 1] < '0' || s.p[n - 1] > '9'))
+		n--;
+	number = str_first(s, n);
+	unit = str_from(s, n);
+	dot = str_chr(number, '.');
+	if (!str_number(str_first(number, dot), &whole) || whole > INT32_MAX)
+		return false;
+	if (dot < n && (n - dot > 4 ||
+	    !str_number(str_from(number, dot + 1), &part)))
+		return false;
+	for (size_t i = n - dot; dot < n && i < 4; i++)
+		part *= 10;		/* to thousandths */
+	for (size_t i = 0; i < nitems(units); i++) {
+		v = (int64_t)(whole * 1000 + part);
+		if (str_eq_nocase(unit, units[i].unit) &&
+		    !__builtin_mul_overflow(v, units[i].ms, &v)) {
+			*ms = v / 1000;
+			return true;
+		}
+	}
+	return false;
+}
+
 bool
 conf_list_next(struct str *rest, struct str *item)
 {
@@ -97,6 +134,8 @@ value_parse(enum param_type type, const char *preset, struct str s,
 		return conf_parse_size(s, out);
 	case P_TIME:
 		return conf_parse_time(s, preset_unit(preset), out);
+	case P_DELAY:
+		return conf_parse_delay(s, out);
 	case P_BOOL:
 		if (!conf_parse_bool(s, &yes))
 			return false;
@@ -121,6 +160,9 @@ complain(struct conf *c, const struct param *p, struct str s,
 	if (p->type == P_BOOL) {
 		what = "boolean";
 		hint = "say yes or no";
+	} else if (p->type == P_DELAY) {
+		what = "time";
+		hint = "give a number and ms, s, m, h, d or w, such as 0.5s";
 	} else if (p->type == P_TIME) {
 		what = "time";
 		hint = "give a number and s, m, h, d or w, such as 30s";

@@ -212,6 +212,29 @@ reads_times_and_numbers(void **state)
 }
 
 static void
+reads_delays(void **state)
+{
+	static const struct { const char *in; int64_t ms; } t[] = {
+		{ "0", 0 }, { "0s", 0 }, { "2", 2000 }, { "0.5s", 500 },
+		{ "0.5", 500 }, { "500ms", 500 }, { "1500MS", 1500 },
+		{ "1.25s", 1250 }, { "0.001s", 1 }, { "0.0001s", -1 },
+		{ "1.5m", 90000 }, { "2h", 7200000 }, { "1w", 604800000 },
+		{ "", -1 }, { "s", -1 }, { ".5s", -1 }, { "1.s", -1 },
+		{ "1..5s", -1 }, { "-1s", -1 }, { "1x", -1 }, { "1 s", -1 },
+		{ "99999999999s", -1 }, { "2.5ms", 2 },
+	};
+	int64_t v;
+
+	(void)state;
+	for (size_t i = 0; i < nitems(t); i++) {
+		bool ok = conf_parse_delay(str_of(t[i].in), &v);
+
+		if (ok != (t[i].ms >= 0) || (ok && v != t[i].ms))
+			fail_msg("%s", t[i].in);
+	}
+}
+
+static void
 walks_lists(void **state)
 {
 	struct str rest = STR(" a, b\tc,,{d, e} {f}g\n h"), item;
@@ -586,6 +609,7 @@ main(void)
 		cmocka_unit_test(splits_names_and_values),
 		cmocka_unit_test(expands_names),
 		cmocka_unit_test(reads_times_and_numbers),
+		cmocka_unit_test(reads_delays),
 		cmocka_unit_test(walks_lists),
 		cmocka_unit_test_setup_teardown(fills_a_struct, setup,
 		    teardown),

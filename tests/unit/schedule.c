@@ -13,15 +13,40 @@ static const struct schedule_limits usual = {
 	.process_max = 100, .window_first = 5, .window_max = 20,
 	.rcpt_max = 50, .cohort_max = 1, .positive = { 1, BY_NOTHING },
 	.negative = { 1, BY_NOTHING }, .rest_ms = 300000,
+	.slot_cost = 5, .small_max = 3,
 };
 
-struct owner { struct list jobs; unsigned *seen; };
+/* A message. Owners of a test are one sender unless they say otherwise. */
+struct owner { struct mail mail; unsigned *seen; };
+
+static void
+owner_from(struct owner *o, const char *sender)
+{
+	mail_init(&o->mail, o, str_of(sender));
+	o->seen = NULL;
+}
 
 static void
 owner_init(struct owner *o, unsigned *seen)
 {
-	list_init(&o->jobs);
+	owner_from(o, "sender@here.example");
 	o->seen = seen;
+}
+
+/* Plays all that waits to its end; how many deliveries came before o's. */
+static size_t
+before(struct schedule *s, const struct owner *o)
+{
+	struct portion p;
+	size_t n = 0, found = SIZE_MAX;
+
+	while (schedule_next(s, &p)) {
+		if (p.job->mail == &o->mail && found == SIZE_MAX)
+			found = n;
+		n++;
+		schedule_done(&p, true, 0);
+	}
+	return found;
 }
 
 static struct dest *
@@ -39,13 +64,27 @@ static void
 add(struct dest *d, struct owner *o, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		schedule_add(d, o, &o->jobs, first + i);
+		schedule_add(d, &o->mail, first + i);
 }
 
 static bool
 done(struct portion *p, enum outcome outcome, int64_t now)
 {
-	return schedule_done(p, outcome, now, STR("4.4.1"), STR("why"));
+	struct dest *d = p->job->dest;
+	bool was_dead = dest_dead(d), died;
+
+	schedule_judge(p, outcome, now, STR("4.4.1"), STR("why"));
+	died = !was_dead && dest_dead(d);
+	schedule_done(p, true, now);
+	return died;
+}
+
+static bool
+take_dying(struct schedule *s, struct portion *p)
+{
+	struct str dsn, why;
+
+	return schedule_take_dying(s, p, &dsn, &why);
 }
 
 static void
@@ -100,7 +139,7 @@ test_portions(void **state)
 	for (size_t i = 0; i < nitems(want); i++)
 		assert_false(done(&p[i], OUTCOME_OK, 0));
 	assert_int_equal(schedule_dests(s), 0);
-	assert_true(list_empty(&o.jobs));
+	assert_true(list_empty(&o.mail.jobs));
 	schedule_free(&s);
 }
 
@@ -128,7 +167,7 @@ test_retry_in_flight(void **state)
 	done(&q, OUTCOME_OK, 0);
 	while (schedule_next(s, &p))
 		done(&p, OUTCOME_OK, 0);
-	assert_true(list_empty(&o.jobs));
+	assert_true(list_empty(&o.mail.jobs));
 	schedule_free(&s);
 }
 
@@ -139,25 +178,15 @@ test_fair_jobs(void **state)
 	struct schedule *s = schedule_new();
 	struct dest *d = dest_named(s, "smtp", "big.example", &usual, 0);
 	struct owner list, letter;
-	struct portion p;
-	size_t before = 0;
 
 	(void)state;
 	owner_init(&list, NULL);
 	owner_init(&letter, NULL);
 	add(d, &list, 0, 5000);
 	add(d, &letter, 0, 1);
-	while (schedule_next(s, &p)) {
-		bool is_letter = p.job->owner == &letter;
-
-		done(&p, OUTCOME_OK, 0);
-		if (is_letter)
-			break;
-		before++;
-	}
-	assert_true(before <= 1);
-	while (schedule_next(s, &p))
-		done(&p, OUTCOME_OK, 0);
+	assert_in_range(before(s, &letter), 0, 3);
+	mail_end(&list.mail);
+	mail_end(&letter.mail);
 	schedule_free(&s);
 }
 
@@ -173,14 +202,15 @@ test_fair_dests(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < nitems(o); i++) {
-		owner_init(&o[i], &got[i]);
 		snprintf(name, sizeof(name), "d%zu.example", i);
+		owner_from(&o[i], name);
+		o[i].seen = &got[i];
 		add(dest_named(s, "smtp", name, &usual, 0), &o[i], 0, 500);
 	}
 	for (int round = 0; round < 3; round++) {
 		for (size_t i = 0; i < nitems(p); i++) {
 			assert_true(schedule_next(s, &p[i]));
-			(*((struct owner *)p[i].job->owner)->seen)++;
+			(*((struct owner *)p[i].job->mail->owner)->seen)++;
 		}
 		assert_false(schedule_next(s, &(struct portion){ 0 }));
 		for (size_t i = 0; i < nitems(p); i++)
@@ -239,7 +269,7 @@ test_dead(void **state)
 	struct dest *d = dest_named(s, "smtp", "down", &usual, 0);
 	struct owner o[10];
 	struct portion p[6];
-	size_t taken = 0;
+	size_t out = 0, taken = 0;
 	bool died = false;
 
 	(void)state;
@@ -247,8 +277,10 @@ test_dead(void **state)
 		owner_init(&o[i], NULL);
 		add(d, &o[i], 0, 60);
 	}
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < 5; i++) {
 		assert_true(schedule_next(s, &p[i]));
+		out += p[i].n;
+	}
 	for (size_t i = 0; i < 3; i++) {
 		assert_false(died);
 		died = done(&p[i], OUTCOME_DOWN, 1000);
@@ -259,11 +291,11 @@ test_dead(void **state)
 	assert_true(dest_dead(d));
 	assert_string_equal(d->why, "why");
 	assert_false(schedule_next(s, &p[0]));
-	while (schedule_take_dest(d, &p[0])) {
+	while (take_dying(s, &p[0])) {
 		taken += p[0].n;
 		done(&p[0], OUTCOME_NONE, 1000);
 	}
-	assert_int_equal(taken, 10 * 60 - 5 * 50);
+	assert_int_equal(taken, 10 * 60 - out);
 	assert_true(dest_dead(schedule_dest(d->transport, STR("down"),
 	    STR("down"), 300999)));
 	d = schedule_dest(d->transport, STR("down"), STR("down"), 301000);
@@ -291,14 +323,241 @@ test_sweep_and_revive(void **state)
 		add(dest_named(s, "smtp", "a", &l, 0), &o, 0, 1);
 		assert_true(schedule_next(s, &p));
 		assert_true(done(&p, OUTCOME_DOWN, 0));
-		schedule_sweep(s, l.rest_ms - 1);
+		schedule_sweep(s, l.rest_ms - 1, 100);
 		assert_int_equal(schedule_dests(s), 1);
 		if (i == 0)
-			schedule_sweep(s, l.rest_ms);
+			schedule_sweep(s, l.rest_ms, 100);
 		else
 			schedule_revive(s);
 		assert_int_equal(schedule_dests(s), 0);
 	}
+	schedule_free(&s);
+}
+
+/* The list takes its share too: small mail of its sender passes one in five. */
+static void
+test_slot_cost(void **state)
+{
+	enum { LETTERS = 100 };
+	struct schedule *s = schedule_new();
+	struct schedule_limits l = usual;
+	struct owner list, letters[LETTERS];
+	struct portion p;
+	size_t passed = 0;
+
+	(void)state;
+	l.window_max = l.process_max = 0;
+	l.window_first = 1000;
+	owner_init(&list, NULL);
+	add(dest_named(s, "smtp", "big", &l, 0), &list, 0, 5000);
+	for (int i = 0; i < 10; i++) {	/* the list is under way */
+		assert_true(schedule_next(s, &p));
+		done(&p, OUTCOME_OK, 0);
+	}
+	for (size_t i = 0; i < LETTERS; i++) {
+		owner_init(&letters[i], NULL);
+		add(dest_named(s, "smtp", i % 2 ? "a" : "b", &l, 0),
+		    &letters[i], 0, 1);
+	}
+	for (size_t i = 0; i < 60; i++) {
+		assert_true(schedule_next(s, &p));
+		passed += p.job->mail != &list.mail;
+		done(&p, OUTCOME_OK, 0);
+	}
+	assert_in_range(passed, 60 / 5 - 3, 60 / 5 + 3);
+	assert_true(before(s, &letters[LETTERS - 1]) < SIZE_MAX);
+	for (size_t i = 0; i < LETTERS; i++)
+		mail_end(&letters[i].mail);
+	mail_end(&list.mail);
+	schedule_free(&s);
+}
+
+/* slot_cost 0: strictly in order, whatever the size. */
+static void
+test_first_come(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct schedule_limits l = usual;
+	struct owner list, letter;
+
+	(void)state;
+	l.slot_cost = 0;
+	owner_init(&list, NULL);
+	owner_from(&letter, "other@here.example");
+	add(dest_named(s, "smtp", "a", &l, 0), &list, 0, 5000);
+	add(dest_named(s, "smtp", "a", &l, 0), &letter, 0, 1);
+	assert_int_equal(before(s, &letter), 100);
+	mail_end(&list.mail);
+	mail_end(&letter.mail);
+	schedule_free(&s);
+}
+
+/*
+ * A list to 5,000 sites, 5,000 letters of one sender, then one letter of
+ * another: it is next, though every site of it is in their mail too.
+ */
+static void
+test_fair_senders(void **state)
+{
+	enum { MANY = 5000 };
+	struct schedule *s = schedule_new();
+	struct owner *o = mem_new(MANY * sizeof(*o)), list, letter;
+	struct portion p;
+	char name[32];
+
+	(void)state;
+	owner_from(&list, "list@here.example");
+	owner_from(&letter, "me@here.example");
+	for (size_t i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "d%zu.example", i % 500);
+		owner_from(&o[i], "shop@here.example");
+		add(dest_named(s, "smtp", name, &usual, 0), &list, 0, 1);
+		add(dest_named(s, "smtp", name, &usual, 0), &o[i], 0, 1);
+	}
+	for (int i = 0; i < 200; i++) {
+		assert_true(schedule_next(s, &p));
+		done(&p, OUTCOME_OK, 0);
+	}
+	add(dest_named(s, "smtp", "d7.example", &usual, 0), &letter, 0, 1);
+	assert_in_range(before(s, &letter), 0, 4);
+	for (size_t i = 0; i < MANY; i++)
+		mail_end(&o[i].mail);
+	mail_end(&list.mail);
+	mail_end(&letter.mail);
+	mem_free(o);
+	schedule_free(&s);
+}
+
+/*
+ * Endless letters of ever new senders, one in each of `of` turns but one:
+ * what they leave is the list's; and where they leave nothing, its turn
+ * comes after those that wait, not never. How many of 2,000 turns it had.
+ */
+static size_t
+share_among_letters(size_t of)
+{
+	enum { TURNS = 2000 };
+	struct schedule *s = schedule_new();
+	struct owner *o = mem_new(TURNS * sizeof(*o)), list;
+	struct portion p;
+	size_t mine = 0;
+	char name[32];
+
+	owner_from(&list, "list@here.example");
+	add(dest_named(s, "smtp", "a", &usual, 0), &list, 0, 50 * TURNS);
+	for (size_t i = 0; i < TURNS; i++) {
+		snprintf(name, sizeof(name), "s%zu@here.example", i);
+		owner_from(&o[i], name);
+		if (of == 0 || i % of != 0)
+			add(dest_named(s, "smtp", i % 2 ? "a" : "b", &usual,
+			    0), &o[i], 0, 1);
+		assert_true(schedule_next(s, &p));
+		mine += p.job->mail == &list.mail;
+		done(&p, OUTCOME_OK, 0);
+	}
+	(void)before(s, &list);
+	for (size_t i = 0; i < TURNS; i++)
+		mail_end(&o[i].mail);
+	mail_end(&list.mail);
+	mem_free(o);
+	schedule_free(&s);
+	return mine;
+}
+
+static void
+test_no_starving(void **state)
+{
+	(void)state;
+	assert_in_range(share_among_letters(5), 2000 / 5, 2000 / 4);
+	assert_in_range(share_among_letters(0), 30, 2000 / 4);
+}
+
+/* destination_rate_delay: one at a time, and a pause after each. */
+static void
+test_dest_pause(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct schedule_limits l = usual;
+	struct owner o, other;
+	struct portion p, q;
+
+	(void)state;
+	l.dest_pause_ms = 500;
+	l.rcpt_max = 1;
+	owner_init(&o, NULL);
+	owner_init(&other, NULL);
+	add(dest_named(s, "slow", "a", &l, 0), &o, 0, 2);
+	add(dest_named(s, "slow", "b", &l, 0), &other, 0, 1);
+	assert_int_equal(schedule_wake_ms(s), INT64_MAX);
+	assert_true(schedule_next(s, &p));
+	assert_true(schedule_next(s, &q));
+	assert_false(schedule_next(s, &(struct portion){ 0 }));
+	done(&q, OUTCOME_OK, 900);
+	done(&p, OUTCOME_OK, 1000);
+	assert_false(schedule_next(s, &p));
+	assert_int_equal(schedule_wake_ms(s), 1400);
+	schedule_sweep(s, 1499, 100);
+	assert_false(schedule_next(s, &p));
+	assert_int_equal(schedule_dests(s), 1);	/* b has rested, and is idle */
+	schedule_sweep(s, 1500, 100);
+	assert_true(schedule_next(s, &p));
+	assert_true(done(&p, OUTCOME_DOWN, 2000));
+	assert_int_equal(schedule_wake_ms(s), 2000 + l.rest_ms);
+	schedule_free(&s);
+}
+
+static void
+test_transport_pause(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct schedule_limits l = usual;
+	struct owner o;
+	struct portion p;
+
+	(void)state;
+	l.pause_ms = 250;
+	owner_init(&o, NULL);
+	add(dest_named(s, "slow", "a", &l, 0), &o, 0, 1);
+	add(dest_named(s, "slow", "b", &l, 0), &o, 1, 1);
+	assert_true(schedule_next(s, &p));
+	assert_false(schedule_next(s, &(struct portion){ 0 }));
+	done(&p, OUTCOME_OK, 1000);
+	assert_int_equal(schedule_wake_ms(s), 1250);
+	schedule_sweep(s, 1249, 100);
+	assert_false(schedule_next(s, &p));
+	schedule_sweep(s, 1250, 100);
+	assert_true(schedule_next(s, &p));
+	done(&p, OUTCOME_OK, 1300);
+	mail_end(&o.mail);
+	schedule_free(&s);
+}
+
+/* Of the dead only so many are remembered, the oldest are forgotten. */
+static void
+test_dead_max(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct schedule_limits l = usual;
+	char name[32];
+
+	(void)state;
+	l.window_first = 1;
+	for (int i = 0; i < 50; i++) {
+		struct owner o;
+		struct portion p;
+
+		owner_init(&o, NULL);
+		snprintf(name, sizeof(name), "d%d", i);
+		add(dest_named(s, "smtp", name, &l, 0), &o, 0, 1);
+		assert_true(schedule_next(s, &p));
+		assert_true(done(&p, OUTCOME_DOWN, i));
+		mail_end(&o.mail);
+	}
+	assert_int_equal(schedule_dead(s), 50);
+	schedule_sweep(s, 100, 20);
+	assert_int_equal(schedule_dead(s), 20);
+	assert_int_equal(schedule_dests(s), 20);
+	assert_true(dest_dead(dest_named(s, "smtp", "d49", &l, 100)));
 	schedule_free(&s);
 }
 
@@ -324,7 +583,7 @@ test_transport(void **state)
 	transport_kill(t, 0, 60000, STR("4.3.0"), STR("unavailable"));
 	assert_false(schedule_next(s, &p));
 	assert_true(transport_dead(t, 59999));
-	while (schedule_take_transport(t, &p)) {
+	while (take_dying(s, &p)) {
 		n += p.n;
 		done(&p, OUTCOME_NONE, 0);
 	}
@@ -368,7 +627,7 @@ is_slow(int dest)
 static void
 world_mark(struct world *w, const struct portion *p)
 {
-	size_t m = (size_t)((struct owner *)p->job->owner - w->owners);
+	size_t m = (size_t)((struct owner *)p->job->mail->owner - w->owners);
 
 	for (size_t i = 0; i < p->n; i++)
 		w->handed[m][portion_rcpt(p, i)]++;
@@ -377,7 +636,6 @@ world_mark(struct world *w, const struct portion *p)
 static void
 world_land(struct world *w, struct flight *f, int64_t now)
 {
-	struct dest *d = f->p.job->dest;
 	bool down = is_down(f->dest);
 	struct portion p;
 
@@ -390,7 +648,7 @@ world_land(struct world *w, struct flight *f, int64_t now)
 		w->last_fast = now;
 	if (!done(&f->p, down ? OUTCOME_DOWN : OUTCOME_OK, now))
 		return;
-	while (schedule_take_dest(d, &p)) {
+	while (take_dying(w->s, &p)) {
 		world_mark(w, &p);
 		w->put_off += p.n;
 		done(&p, OUTCOME_NONE, now);
@@ -414,7 +672,7 @@ world_step(struct world *w, int64_t now)
 		world_land(w, &f, now);
 	}
 	while (schedule_next(w->s, &p)) {
-		struct owner *o = p.job->owner;
+		struct owner *o = p.job->mail->owner;
 		int dest = w->dest[o - w->owners];
 
 		assert_true(w->nflights < FLIGHTS);
@@ -473,7 +731,7 @@ test_day(void **state)
 	assert_true(w->most_slow <= 9 * 20);
 	/* What is fast was through soon after it came (100 s). */
 	assert_true(w->last_fast < 160000);
-	schedule_sweep(w->s, now + l.rest_ms);
+	schedule_sweep(w->s, now + l.rest_ms, 100);
 	assert_int_equal(schedule_dests(w->s), 0);
 	schedule_free(&w->s);
 	mem_free(w);
@@ -492,6 +750,13 @@ main(void)
 		cmocka_unit_test(test_dead),
 		cmocka_unit_test(test_sweep_and_revive),
 		cmocka_unit_test(test_transport),
+		cmocka_unit_test(test_slot_cost),
+		cmocka_unit_test(test_first_come),
+		cmocka_unit_test(test_fair_senders),
+		cmocka_unit_test(test_no_starving),
+		cmocka_unit_test(test_dest_pause),
+		cmocka_unit_test(test_transport_pause),
+		cmocka_unit_test(test_dead_max),
 		cmocka_unit_test(test_day),
 	};
 
