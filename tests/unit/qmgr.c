@@ -60,10 +60,10 @@ test_order(void **state)
 			slot_free(&q, &all[i]);
 	}
 	assert_int_equal(map_count(q.slots), q.deferred.n);
-	while ((s = heap_first(&q.deferred)) != NULL) {
-		assert_true(s->due_ms >= last);
+	while ((s = slot_first(&q.deferred)) != NULL) {
+		assert_true(s->due.key >= last);
 		assert_ptr_equal(slot_get(&q, str_of(s->id)), s);
-		last = s->due_ms;
+		last = s->due.key;
 		slot_free(&q, &s);
 		n++;
 	}
