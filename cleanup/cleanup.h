@@ -9,6 +9,7 @@
 #ifndef CLEANUP_CLEANUP_H
 #define CLEANUP_CLEANUP_H
 #include "address/address.h"
+#include "checks/checks.h"
 #include "conf/conf.h"
 #include "ipc/ipc.h"
 #include "mime/mime.h"
@@ -43,6 +44,14 @@ struct cleanup {
 	int64_t		    minfree;		/* bytes */
 	int64_t		    hops_max, line_max;
 	bool		    spread_extension;	/* to results of aliases */
+	struct checks	   *checks;
+	struct mime_walk_conf walk;	/* for mail that is inspected */
+	bool		    walks;	/* something needs its structure */
+	bool		    inspects_reports; /* internal_mail_filter_classes */
+	/* Which bytes are refused or taken out; the first: is there any? */
+	bool		    rejects_bytes, strips_bytes;
+	bool		    reject[256], strip[256];
+	struct buf	    stripped, body;
 	bool		    drop[MH__OTHER];	/* message_drop_headers */
 	struct map	   *drop_others;	/* lower-case names */
 	struct buf	    scratch;
@@ -71,6 +80,8 @@ struct mail {
 	struct str	     id, message_id;
 	bool		     complete;	/* add missing headers */
 	bool		     syncing, hold, discard;
+	bool		     inspect;	/* by checks, still */
+	struct mime_walk    *walk;	/* NULL: nobody asks for structure */
 
 	enum mail_status     status;
 	struct str	     dsn, reason;
@@ -87,7 +98,8 @@ struct mail {
 	enum part	     part;
 	enum line	     line_state;
 	bool		     cr_held;	/* a CR whose LF may follow */
-	bool		     bol;	/* body: next byte begins a line */
+	bool		     bol;	/* body: next byte written begins a line */
+	bool		     open_line;	/* body: its last line has no end yet */
 	size_t		     column;	/* body: bytes of its line so far */
 	bool		     lines;	/* one that is no mbox line came */
 	bool		     resent, extra_line;
@@ -115,6 +127,25 @@ void		 lower_case(char *, size_t);	/* ASCII, in place */
 /* content.c: bytes of content, any cut. */
 void		 content_take(struct mail *, struct str);
 void		 content_end(struct mail *);
+
+/* To the queue file: the body in its last form. */
+void		 content_write(struct mail *, struct str);
+
+/* inspect.c */
+void		 inspect_begin(struct mail *);
+void		 inspect_free(struct mail *);
+/*
+ * What the tables say of a field or a line (without its line end): false
+ * where it is left out. *text may become another; lines that are put before
+ * it go to before. Once the message has failed, neither matters.
+ */
+bool		 inspect_text(struct mail *, enum mime_place, struct str *text,
+		    struct buf *before);
+/* Bytes that must not be: false, and the message has failed. */
+bool		 inspect_bytes(struct mail *, struct str *);
+/* "ID: reject: header X from client[...]; from=<> to=<> ...: text". */
+void		 inspect_log(struct mail *, const char *action,
+		    const char *what, struct str text);
 
 /* header.c */
 void		 header_begin(struct mail *);

@@ -117,8 +117,8 @@ has_long_line(struct mail *m, struct str s)
 	return false;
 }
 
-static void
-body(struct mail *m, struct str s)
+void
+content_write(struct mail *m, struct str s)
 {
 	int err;
 
@@ -133,6 +133,34 @@ body(struct mail *m, struct str s)
 		m->bol = s.p[s.n - 1] == '\n';
 	if ((err = queue_write_body(m->writer, s)) != 0)
 		mail_fault(m, "write queue file", err);
+}
+
+/* Through its structure, where tables ask for that. */
+static void
+body(struct mail *m, struct str s)
+{
+	struct buf *out = &m->c->body;
+
+	if (s.n > 0)
+		m->open_line = s.p[s.n - 1] != '\n';
+	if (m->walk == NULL) {
+		content_write(m, s);
+		return;
+	}
+	buf_clear(out);
+	mime_walk_body(m->walk, s);
+	if (m->status == MAIL_OK)
+		content_write(m, buf_view(out));
+}
+
+static void
+end_body(struct mail *m)
+{
+	buf_clear(&m->c->body);
+	if (m->walk != NULL)
+		mime_walk_end(m->walk);
+	if (m->status == MAIL_OK)
+		content_write(m, buf_view(&m->c->body));
 }
 
 /* --- the header --- */
@@ -173,12 +201,10 @@ end_header(struct mail *m, bool extra_line)
 	if (m->status != MAIL_OK)
 		return;
 	m->extra_line = extra_line;
-	if (extra_line && str_eq_nocase(
+	if (extra_line && m->inspect && str_eq_nocase(
 	    m->c->conf.non_empty_end_of_header_action, STR("reject"))) {
-		log_mail(m->id, "reject: mime-error message header was not "
-		    "terminated by empty line from " STRF "[" STRF "]; "
-		    "from=<" STRF ">", STRV(m->begin.client_name),
-		    STRV(m->begin.client_addr), STRV(m->sender));
+		inspect_log(m, "reject", "mime-error message header was not "
+		    "terminated by empty line", STR(""));
 		mail_fail(m, MAIL_REJECTED, "5.6.0",
 		    "message header was not terminated by empty line");
 		return;
@@ -186,6 +212,8 @@ end_header(struct mail *m, bool extra_line)
 	header_end(m);
 	m->part = PART_BODY;
 	m->bol = true;
+	if (m->walk != NULL)
+		mime_walk_header_end(m->walk);
 }
 
 static bool
@@ -284,6 +312,8 @@ take_line(struct mail *m, struct str *s)
 static void
 feed(struct mail *m, struct str s)
 {
+	if (!inspect_bytes(m, &s))
+		return;
 	if (m->status == MAIL_OK && m->part == PART_BEGIN) {
 		header_begin(m);
 		m->part = PART_HEADER;
@@ -304,10 +334,12 @@ content_end(struct mail *m)
 		feed_clean(m, STR("\r"));
 	}
 	feed(m, STR(""));
-	open_line = m->part == PART_BODY ? !m->bol :
+	open_line = m->part == PART_BODY ? m->open_line :
 	    m->line.n > 0 || m->line_state == LINE_FIELD;
 	if (open_line)
 		feed(m, STR("\r\n"));
 	if (m->status == MAIL_OK && m->part == PART_HEADER)
 		end_header(m, false);
+	if (m->status == MAIL_OK)
+		end_body(m);
 }

@@ -147,12 +147,13 @@ has_rules(const struct rewrite *r)
 	return r->origin.n > 0 || r->domain.n > 0;
 }
 
-void
-header_field(struct mail *m, struct str field)
+/* A field that the tables let pass. */
+static void
+put_field(struct mail *m, struct str field)
 {
 	size_t n = mime_field_name(field);
 	struct str name = str_first(field, n);
-	struct str body = str_from(field, n + 1);
+	struct str body = str_from(field, str_chr(field, ':') + 1);
 	enum mime_header id = mime_header_find(name);
 	unsigned flags = id != MH__OTHER ? mime_headers[id].flags : 0;
 	size_t was;
@@ -162,9 +163,9 @@ header_field(struct mail *m, struct str field)
 	if (m->status != MAIL_OK || is_dropped(m, id, name))
 		return;
 	field = cut(m, field);
-	body = str_from(field, n + 1);
+	body = str_from(field, str_chr(field, ':') + 1);
 	was = m->headers.n;
-	buf_str(&m->headers, str_first(field, n + 1));
+	buf_str(&m->headers, str_first(field, field.n - body.n));
 	if ((flags & (HF_SENDER | HF_RCPT)) == 0 ||
 	    !has_rules(&m->header_rules) ||
 	    !rewrite_header(&m->header_rules, body,
@@ -173,6 +174,25 @@ header_field(struct mail *m, struct str field)
 		buf_str(&m->headers, field);
 	}
 	buf_puts(&m->headers, "\r\n");
+}
+
+void
+header_field(struct mail *m, struct str field)
+{
+	struct str text = field;
+
+	if (m->walk != NULL)
+		mime_walk_field(m->walk, field);
+	if (m->inspect && m->status == MAIL_OK) {
+		text = cut(m, field);
+		if (!inspect_text(m, MIME_PRIMARY, &text, &m->headers))
+			return;
+		/* Untouched: whole again, for the addresses in it. */
+		if (text.p == field.p)
+			text = field;
+	}
+	if (m->status == MAIL_OK)
+		put_field(m, text);
 }
 
 /* --- what is missing --- */

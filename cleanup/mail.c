@@ -112,6 +112,7 @@ mail_new(struct cleanup *c, const struct msg_mail_begin *b)
 	if (b->arrival_us == 0 || b->arrival_us > INT64_MAX)
 		m->begin.arrival_us = (uint64_t)clock_wall_us();
 	set_sender(m);
+	inspect_begin(m);
 	return m;
 }
 
@@ -155,6 +156,7 @@ mail_free(struct mail **mp)
 	if (m == NULL)
 		return;
 	queue_writer_drop(&m->writer);
+	inspect_free(m);
 	buf_free(&m->line);
 	buf_free(&m->field);
 	buf_free(&m->headers);
@@ -234,12 +236,12 @@ add_extracted(struct mail *m)
 static void
 add_copies(struct mail *m)
 {
-	if ((m->begin.flags & MAIL_NO_BCC) != 0 || m->nrcpts == 0)
+	if (m->nrcpts == 0)
 		return;
-	if (m->c->conf.always_bcc.n > 0)
+	if ((m->begin.flags & MAIL_NO_BCC) == 0 && m->c->conf.always_bcc.n > 0)
 		addresses_add(&m->bcc, m->c->conf.always_bcc);
 	for (size_t i = 0; i < m->bcc.n; i++)
-		recipient_add(m, m->bcc.v[i], STR(""), 0);
+		recipient_add(m, m->bcc.v[i], STR(""), DSN_NOTIFY_NEVER);
 }
 
 static size_t

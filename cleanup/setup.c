@@ -15,6 +15,7 @@ const struct param cleanup_params[] = {
 };
 const size_t cleanup_nparams = nitems(cleanup_params);
 
+#define BODY_MAX	(1 << 24)	/* with what one rule puts before it */
 #define SCRATCH_MAX	(1 << 20)
 #define MISSED_MAX	(10000 * QUEUE_ID_MAX)
 
@@ -109,6 +110,79 @@ setup_drops(struct cleanup *c)
 	buf_free(&lower);
 }
 
+/* One byte of a text with C's escapes: \n \0 \177 \\ (postconf(5)). */
+static unsigned char
+next_byte(struct str *s)
+{
+	static const char from[] = "abfnrtv", to[] = "\a\b\f\n\r\t\v";
+	unsigned octal = 0, digits = 0;
+	unsigned char c = (unsigned char)s->p[0];
+	const char *at;
+
+	*s = str_from(*s, 1);
+	if (c != '\\' || s->n == 0)
+		return c;
+	while (digits < 3 && digits < s->n && s->p[digits] >= '0' &&
+	    s->p[digits] <= '7')
+		octal = 8 * octal + (unsigned)(s->p[digits++] - '0');
+	c = (unsigned char)s->p[0];
+	*s = str_from(*s, digits > 0 ? digits : 1);
+	if (digits > 0)
+		return (unsigned char)octal;
+	at = memchr(from, c, sizeof(from) - 1);
+	return at != NULL ? (unsigned char)to[at - from] : c;
+}
+
+static bool
+setup_bytes(struct str s, bool set[256])
+{
+	bool any = s.n > 0;
+
+	while (s.n > 0)
+		set[next_byte(&s)] = true;
+	/* Those of line ends are no characters of a line. */
+	set['\r'] = set['\n'] = false;
+	return any;
+}
+
+static void
+setup_checks(struct cleanup *c, struct conf *conf)
+{
+	const struct cleanup_conf *cc = &c->conf;
+	struct problems problems = { 0 };
+	unsigned faults = 0;
+
+	c->checks = checks_open(conf, &checks_names, CHECKS_ALL, &problems);
+	problems_log(&problems);
+	problems_free(&problems);
+	if (cc->strict_8bitmime || cc->strict_7bit_headers)
+		faults |= MIME_8BIT_HEADER;
+	if (cc->strict_8bitmime || cc->strict_8bitmime_body)
+		faults |= MIME_8BIT_IN_7BIT;
+	if (cc->strict_mime_encoding_domain)
+		faults |= MIME_BAD_DOMAIN;
+	if (faults != 0 || checks_wanted(c->checks, MIME_PRIMARY) ||
+	    checks_wanted(c->checks, MIME_PART) ||
+	    checks_wanted(c->checks, MIME_NESTED))
+		faults |= MIME_TOO_DEEP;
+	if (cc->disable_mime_input_processing)
+		faults = 0;
+	c->walks = faults != 0 || checks_wanted(c->checks, MIME_BODY);
+	c->walk = (struct mime_walk_conf){ .faults = faults,
+	    .header_max = (size_t)cc->header_size_limit,
+	    .boundary_max = (size_t)cc->mime_boundary_length_limit,
+	    .nesting_max = (size_t)cc->mime_nesting_limit,
+	    .line_max = (size_t)c->line_max,
+	    .flat = cc->disable_mime_input_processing };
+	c->inspects_reports = lists(cc->internal_mail_filter_classes,
+	    STR("bounce"));
+	c->rejects_bytes = setup_bytes(cc->message_reject_characters,
+	    c->reject);
+	c->strips_bytes = setup_bytes(cc->message_strip_characters, c->strip);
+	buf_init(&c->stripped, SCRATCH_MAX);
+	buf_init(&c->body, BODY_MAX);
+}
+
 void
 cleanup_setup(struct cleanup *c, struct conf *conf)
 {
@@ -125,6 +199,7 @@ cleanup_setup(struct cleanup *c, struct conf *conf)
 		c->minfree = c->size_max + c->size_max / 2;
 	c->hops_max = conf_number(conf, "hopcount_limit");
 	c->line_max = conf_number(conf, "line_length_limit");
+	setup_checks(c, conf);
 	buf_init(&c->scratch, SCRATCH_MAX);
 	buf_init(&c->missed, MISSED_MAX);
 	list_init(&c->early);
@@ -135,6 +210,9 @@ void
 cleanup_end(struct cleanup *c)
 {
 	tables_free(&c->virtual_alias);
+	checks_free(&c->checks);
+	buf_free(&c->stripped);
+	buf_free(&c->body);
 	match_list_free(&c->mydestination);
 	map_free(&c->drop_others);
 	buf_free(&c->scratch);

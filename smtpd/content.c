@@ -373,18 +373,20 @@ on_verdict(void *ctx, struct talk *t, enum msg id, const void *msg)
 		break;
 	case MAIL_REJECTED:
 	case MAIL_BAD_CONTENT:
-		snprintf(text, sizeof(text), "%c50 " STRF " " STRF,
-		    done->dsn.n > 0 ? done->dsn.p[0] : '5', STRV(done->dsn),
-		    STRV(done->reason));
+		snprintf(text, sizeof(text), "550 " STRF " " STRF,
+		    STRV(done->dsn), STRV(done->reason));
 		break;
 	case MAIL_NO_RCPT:
 		snprintf(text, sizeof(text),
 		    "554 5.5.1 Error: no valid recipients");
 		break;
 	case MAIL_RETRY:
+		/* A fault of this machine, or a rule's own words. */
 		if (done->dsn.n > 0 && done->reason.n > 0)
-			snprintf(text, sizeof(text), "451 " STRF " Error: "
-			    STRF, STRV(done->dsn), STRV(done->reason));
+			snprintf(text, sizeof(text), "451 " STRF " %s" STRF,
+			    STRV(done->dsn), str_starts(done->dsn,
+			    STR("4.3.")) ? "Error: " : "",
+			    STRV(done->reason));
 		else
 			snprintf(text, sizeof(text), "%s", no_queue);
 		break;
