@@ -2,8 +2,8 @@
  * control - the socket public/qmgr: postqueue and postern ask here.
  *
  * One line in, an answer, a close: "flush", "deliver ID", "site NAME",
- * "status". Anybody who may enter public/ may ask; no question can make the
- * queue lose anything. qmgr runs it.
+ * "status"; or Postfix's letters, without a line end. Anybody who may enter
+ * public/ may ask; no question can make the queue lose anything. qmgr runs it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -182,6 +182,26 @@ obey(struct qmgr *q, struct str line, struct buf *out)
 	buf_puts(out, "ok\n");
 }
 
+/* Postfix's requests, letter by letter; postkick(1) sends them. */
+static void
+kick(struct qmgr *q, struct str letters)
+{
+	for (size_t i = 0; i < letters.n; i++)
+		switch (letters.p[i]) {
+		case 'I':
+		case 'D':
+			scan_again(q);
+			break;
+		case 'A':
+			control_flush(q);
+			break;
+		case 'F':
+			schedule_revive(q->schedule);
+			break;
+		}
+	qmgr_pump(q);
+}
+
 static size_t
 on_input(void *ctx, struct str in)
 {
@@ -189,6 +209,11 @@ on_input(void *ctx, struct str in)
 	size_t eol = str_chr(in, '\n');
 	struct buf out;
 
+	if (in.n > 0 && in.p[0] >= 'A' && in.p[0] <= 'Z') {
+		kick(c->q, str_first(in, eol));
+		control_free(c);
+		return 0;
+	}
 	if (eol == in.n) {
 		if (in.n > LINE_MAX_BYTES)
 			control_free(c);

@@ -60,48 +60,6 @@ count(const struct message *m, enum rcpt_state status)
 	return n;
 }
 
-/*
- * Too old? A message that nobody tried for longer than any back-off (we were
- * down, or the clock was set meanwhile) gets one round more.
- */
-static bool
-is_expired(struct message *m)
-{
-	const struct qmgr_conf *c = &m->q->conf;
-	int64_t life = m->msg.sender.n > 0 ? c->maximal_queue_lifetime :
-	    c->bounce_queue_lifetime;
-	int64_t silence = 2 * c->maximal_backoff_time;
-
-	if (age_s(m->q, m->msg.arrival_us) < life)
-		return false;
-	if (silence < life)
-		silence = life;
-	return age_s(m->q, m->tried_s > 0 ? m->tried_s * 1000000 :
-	    m->msg.arrival_us) <= silence;
-}
-
-/* All that is deferred counts as bounced, with the reason that it has. */
-static void
-expire(struct message *m)
-{
-	struct buf from;
-
-	buf_init(&from, 4 * ADDRESS_MAX);
-	address_quote_822(m->msg.sender, &from);
-	log_mail(str_of(m->msg.id), "from=<" STRF ">, status=expired, "
-	    "returned to sender", STRV(buf_view(&from)));
-	buf_free(&from);
-	m->nunwritten = 0;		/* sent ones follow again below */
-	for (size_t i = 0; i < m->msg.nrcpts; i++) {
-		struct queue_rcpt *r = &m->msg.rcpts[i];
-
-		if (r->status == RCPT_DEFERRED)
-			r->status = RCPT_BOUNCED;
-		if (r->status == RCPT_BOUNCED || r->status == RCPT_SENT)
-			m->unwritten[m->nunwritten++] = (uint32_t)i;
-	}
-}
-
 static bool
 success_due(const struct message *m)
 {
@@ -142,10 +100,8 @@ step_journal(struct message *m)
 
 	if (m->gone)
 		return true;
-	if (deferred > 0 && !(m->msg.flags & QMF_VERIFY) && is_expired(m)) {
-		expire(m);
+	if (deferred > 0 && !(m->msg.flags & QMF_VERIFY) && expire(m))
 		deferred = 0;
-	}
 	m->reports = reports_due(m, deferred);
 	if (m->nunwritten == 0 || (m->reports == 0 && deferred == 0))
 		return true;

@@ -275,6 +275,7 @@ begin(struct qmgr *q, struct slot *s, struct arena *arena,
 	q->nmessages++;
 	q->nrcpts += msg->nrcpts;
 	q->fds++;
+	m->forced = early == NULL && expire_asked(m);
 	count_pending(m);
 	log_active(m);
 	if (q->fds > q->fds_max)

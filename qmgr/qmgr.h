@@ -71,6 +71,7 @@ struct message {
 	unsigned	 reports;	/* 1 << enum report_kind: due */
 	bool		 first;		/* first attempt of all */
 	bool		 flush;		/* also by defer_transports */
+	bool		 forced;	/* back to its sender, untried */
 	bool		 report_failed;	/* try its report later */
 	bool		 gone;		/* somebody removed the file */
 	enum report_kind reporting;
@@ -228,6 +229,15 @@ int		 result_write(struct message *); /* 0 or errno */
 
 /* defer.c: after the last result */
 void		 message_check_done(struct message *);
+
+/* expire.c */
+/* Was it asked to go back to its sender? */
+bool		 expire_asked(struct message *);
+/* The result of a recipient that is not tried for that reason. */
+void		 expire_result(struct message *, uint32_t rcpt);
+/* Too old, or asked: all that is deferred counts as bounced, with its own
+ * reason. */
+bool		 expire(struct message *);
 
 /* control.c */
 void		 control_listen(struct qmgr *, int fd);

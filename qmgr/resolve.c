@@ -209,6 +209,10 @@ resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 	struct route r = { 0 };
 	struct str why = STR("");
 
+	if (m->forced) {
+		expire_result(m, i);
+		return;
+	}
 	switch (router_resolve(q->router, scratch, rcpt->address,
 	    m->msg.sender, &r, &why)) {
 	case FOUND:

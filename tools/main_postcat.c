@@ -24,7 +24,11 @@
 #define PIECE		65536
 
 enum { SHOW_ENVELOPE = 1, SHOW_HEADER = 2, SHOW_BODY = 4, SHOW_ALL = 7,
-	SHOW_PATH = 8, SHOW_OFFSET = 16 };
+	SHOW_PATH = 8, SHOW_OFFSET = 16, SHOW_TYPE = 32 };
+
+/* -d: numbers of record.def; 0 is the head, content has Postfix's 'N'. */
+enum { TYPE_HEAD = 0, TYPE_SENDER = 1, TYPE_ATTR = 2, TYPE_RCPT = 3,
+	TYPE_EVENT = 5, TYPE_TEXT = 'N' };
 
 struct postcat {
 	struct tool   tool;
@@ -33,6 +37,7 @@ struct postcat {
 	bool	      search;		/* -q */
 	const char   *path;		/* of the file at hand */
 	struct arena *arena;
+	int	      type;		/* of the record at hand */
 };
 
 static void
@@ -43,16 +48,25 @@ check_output(struct postcat *p)
 		    strerror(errno));
 }
 
+/* What stands before a line: -f, -o, -d. */
+static void
+put_start(struct postcat *p, uint64_t at)
+{
+	if (p->show & SHOW_PATH)
+		printf("%s: ", p->path);
+	if (p->show & SHOW_OFFSET)
+		printf("%9llu ", (unsigned long long)at);
+	if (p->show & SHOW_TYPE)
+		printf("%3d ", p->type);
+}
+
 /* One named value, printable. */
 static void
 put_record(struct postcat *p, uint64_t at, const char *name, struct str value)
 {
 	struct buf shown;
 
-	if (p->show & SHOW_PATH)
-		printf("%s: ", p->path);
-	if (p->show & SHOW_OFFSET)
-		printf("%9llu ", (unsigned long long)at);
+	put_start(p, at);
 	buf_init(&shown, 8 * value.n + 16);
 	log_escape(value, &shown);
 	printf("%s: " STRF "\n", name, STRV(buf_view(&shown)));
@@ -84,13 +98,26 @@ number_text(struct postcat *p, int64_t v)
 	return str_of(arena_printf(p->arena, "%lld", (long long)v));
 }
 
-/* Lines that end in CRLF, shown with LF. */
+/* Lines that end in CRLF, shown with LF; *start: at the start of a line. */
+static void
+put_bytes(struct postcat *p, struct str s, uint64_t at, bool *start)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (*start)
+			put_start(p, at + i);
+		*start = s.p[i] == '\n';
+		if (s.p[i] != '\r' || i + 1 == s.n || s.p[i + 1] != '\n')
+			putchar(s.p[i]);
+	}
+}
+
 static void
 put_region(struct postcat *p, int fd, uint64_t off, uint64_t len)
 {
 	char *piece = mem_new(PIECE);
-	bool cr = false;
+	bool start = true;
 
+	p->type = TYPE_TEXT;
 	while (len > 0) {
 		size_t want = len < PIECE ? (size_t)len : PIECE;
 		ssize_t n = fd_pread_all(fd, piece, want, (off_t)off);
@@ -99,19 +126,22 @@ put_region(struct postcat *p, int fd, uint64_t off, uint64_t len)
 			tool_warn(&p->tool, "%s: content ends early", p->path);
 			break;
 		}
-		for (ssize_t i = 0; i < n; i++) {
-			if (cr && piece[i] != '\n')
-				putchar('\r');
-			cr = piece[i] == '\r';
-			if (!cr)
-				putchar(piece[i]);
-		}
+		if (n > 1 && (size_t)n < len && piece[n - 1] == '\r')
+			n--;		/* with its LF, in the next piece */
+		put_bytes(p, (struct str){ piece, (size_t)n }, off, &start);
 		off += (uint64_t)n;
 		len -= (uint64_t)n;
 	}
-	if (cr)
-		putchar('\r');
+	if (!start)
+		putchar('\n');
 	mem_free(piece);
+}
+
+/* The empty line behind the header is part of the body here. */
+static uint64_t
+header_end(const struct queue_message *m)
+{
+	return m->header_len >= 2 ? m->header_len - 2 : m->header_len;
 }
 
 static void
@@ -138,6 +168,7 @@ state_name(unsigned state)
 static void
 put_rcpt(struct postcat *p, uint64_t at, const struct queue_rcpt *r)
 {
+	p->type = TYPE_RCPT;
 	put_notify(p, at, r->dsn_notify);
 	if (r->dsn_orcpt.n > 0)
 		put_record(p, at, "dsn_orig_rcpt", r->dsn_orcpt);
@@ -148,6 +179,7 @@ put_rcpt(struct postcat *p, uint64_t at, const struct queue_rcpt *r)
 	    r->address);
 	if (r->tries == 0)
 		return;
+	p->type = TYPE_EVENT;
 	put_record(p, at, "status", str_of(state_name(r->status)));
 	put_record(p, at, "tries", number_text(p, r->tries));
 	put_record(p, at, "last_try", time_text(p, r->tried_s));
@@ -161,6 +193,7 @@ put_envelope(struct postcat *p, const struct queue_message *m)
 	uint64_t at = m->envelope_off;
 
 	put_marker(p, "ENVELOPE RECORDS");
+	p->type = TYPE_HEAD;
 	put_record(p, 0, "message_size", number_text(p, (int64_t)m->size));
 	put_record(p, 0, "message_arrival_time",
 	    time_text(p, m->arrival_us / 1000000));
@@ -172,16 +205,19 @@ put_envelope(struct postcat *p, const struct queue_message *m)
 		    m->flags & QMF_BOUNCE ? "bounce " : "",
 		    m->flags & QMF_VERIFY ? "verify " : "",
 		    m->flags & QMF_TRACE ? "trace " : "")));
+	p->type = TYPE_SENDER;
 	if (m->dsn_envid.n > 0)
 		put_record(p, at, "dsn_envelope_id", m->dsn_envid);
 	if (m->dsn_ret != DSN_RET_NONE)
 		put_record(p, at, "dsn_ret_flags",
 		    number_text(p, m->dsn_ret));
+	put_record(p, at, "sender", m->sender);
+	p->type = TYPE_ATTR;
 	for (size_t i = 0; i < m->nattrs; i++)
 		put_record(p, at, "named_attribute", str_of(arena_printf(
 		    p->arena, STRF "=" STRF, STRV(m->attrs[i].name),
 		    STRV(m->attrs[i].value))));
-	put_record(p, at, "sender", m->sender);
+	p->type = TYPE_EVENT;
 	if (m->warned_s != 0)
 		put_record(p, m->journal_off, "warning_sent",
 		    time_text(p, m->warned_s));
@@ -216,9 +252,12 @@ cat_queue_file(struct postcat *p, int fd)
 		put_marker(p, "MESSAGE CONTENTS");
 	}
 	if (p->show & SHOW_HEADER)
-		put_region(p, fd, m.header_off, m.header_len);
-	if (p->show & SHOW_BODY)
+		put_region(p, fd, m.header_off, header_end(&m));
+	if (p->show & SHOW_BODY) {
+		put_region(p, fd, m.header_off + header_end(&m),
+		    m.header_len - header_end(&m));
 		put_region(p, fd, m.body_off, m.body_len);
+	}
 	if (p->show & SHOW_ENVELOPE) {
 		put_marker(p, "HEADER EXTRACTED");
 		put_marker(p, "MESSAGE FILE END");
@@ -237,12 +276,10 @@ static void
 put_content(struct postcat *p, struct cat_state *s, struct str text)
 {
 	for (size_t i = 0; i < text.n; i++) {
-		bool empty = s->line_start && text.p[i] == '\n';
-
+		if (s->line_start && text.p[i] == '\n')
+			s->in_body = true;
 		if (p->show & (s->in_body ? SHOW_BODY : SHOW_HEADER))
 			putchar(text.p[i]);
-		if (empty)
-			s->in_body = true;
 		s->line_start = text.p[i] == '\n';
 	}
 }
@@ -364,7 +401,9 @@ read_args(struct postcat *p, int argc, char **argv)
 		case 'h': p->show |= SHOW_HEADER; break;
 		case 'o': p->show |= SHOW_OFFSET; break;
 		case 'q': p->search = true; break;
-		case 'd': case 'r': case 's': case 'v': break;
+		case 'd': p->show |= SHOW_TYPE; break;
+		case 'v': p->tool.verbose++; break;
+		case 'r': case 's': break;	/* of Postfix's own form */
 		default: tool_fail(&p->tool, EX_USAGE, USAGE);
 		}
 	if ((p->show & SHOW_ALL) == 0)

@@ -70,7 +70,8 @@ main(int argc, char **argv)
 	while ((c = getopt(argc, argv, "c:ip:t:v")) != -1)
 		switch (c) {
 		case 'c': dir = optarg; break;
-		case 'i': case 'v': break;
+		case 'i': break;
+		case 'v': t.verbose++; break;
 		case 'p': priority = optarg; break;
 		case 't': tag = optarg; break;
 		default: tool_fail(&t, EX_USAGE, USAGE);

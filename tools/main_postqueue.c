@@ -239,7 +239,7 @@ read_args(struct postqueue *p, int argc, char **argv)
 		case 'j': set_mode(p, MODE_JSON); break;
 		case 'p': set_mode(p, MODE_LIST); break;
 		case 's': set_mode(p, MODE_SITE); break;
-		case 'v': break;
+		case 'v': p->tool.verbose++; break;
 		default: tool_fail(&p->tool, EX_USAGE, USAGE);
 		}
 	if (p->mode == MODE_NONE || optind < argc)

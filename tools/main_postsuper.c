@@ -294,9 +294,14 @@ check_one(void *ctx, const char *id)
 		return true;
 	a = arena_new(ARENA_MAX);
 	r = queue_read(fd, a, true, &m);
+	if (r == QUEUE_OK && !str_eq(str_of(m.id), str_of(id)))
+		r = QUEUE_BAD;		/* restored under another name */
 	arena_free(&a);
 	close(fd);
-	if (r == QUEUE_BAD) {
+	if (r == QUEUE_OK && queue_tidy(&s->p->queue, s->dir, id) == 0) {
+		log_info("moved file %s/%s to its place",
+		    queue_dir_names[s->dir], id);
+	} else if (r == QUEUE_BAD) {
 		tool_warn(&s->p->tool, "damaged queue file: %s/%s; moved to "
 		    "corrupt", queue_dir_names[s->dir], id);
 		(void)move_file(s->p, s->dir, Q_CORRUPT, id);
@@ -315,8 +320,10 @@ maintain(struct postsuper *p)
 
 		if (p->purge)
 			each(p, s.dir, purge_one, &s);
-		if (p->check && s.dir != Q_MAILDROP && s.dir != Q_CORRUPT)
-			each(p, s.dir, check_one, &s);
+		if (!p->check || s.dir == Q_MAILDROP || s.dir == Q_CORRUPT)
+			continue;
+		each(p, s.dir, check_one, &s);
+		queue_prune(&p->queue, s.dir);
 	}
 }
 

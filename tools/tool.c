@@ -120,6 +120,7 @@ tool_conf(struct tool *t, const char *dir, int status)
 	}
 	problems_free(&problems);
 	open_log(t);
+	log_verbose(t->verbose > 0);
 }
 
 /* The log escapes what it shows; this only forms the text. */

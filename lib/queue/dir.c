@@ -312,3 +312,37 @@ queue_scan(const struct queue *q, enum queue_dir dir,
 		return ENOENT;
 	return scan_dir(q->dir[dir], ".", 0, &s);
 }
+
+int
+queue_tidy(const struct queue *q, enum queue_dir dir, const char *id)
+{
+	return queue_move(q, id, dir, dir);
+}
+
+/* Below parent, at that depth: what holds nothing and is not needed. */
+static void
+prune(int parent, unsigned depth, unsigned needed)
+{
+	static const char names[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz";
+
+	for (const char *c = names; *c != '\0'; c++) {
+		char name[2] = { *c, '\0' };
+		int fd = openat(parent, name, DIR_FLAGS);
+
+		if (fd < 0)
+			continue;
+		if (depth < HASH_DEPTH_MAX)
+			prune(fd, depth + 1, needed);
+		close(fd);
+		if (depth >= needed)	/* fails where files are left */
+			(void)unlinkat(parent, name, AT_REMOVEDIR);
+	}
+}
+
+void
+queue_prune(const struct queue *q, enum queue_dir dir)
+{
+	if (q->dir[dir] >= 0)
+		prune(q->dir[dir], 0, depth_of(q, dir));
+}

@@ -76,6 +76,11 @@ enum queue_result queue_remove_torn(const struct queue *, enum queue_dir,
 /* Removes it, unless a writer holds it (EWOULDBLOCK). 0 or errno. */
 int	 queue_remove_left(const struct queue *, enum queue_dir,
 	    const char *id) MUST_USE;
+/* To the place that hash_queue_names wants. 0: moved; EEXIST: it is there. */
+int	 queue_tidy(const struct queue *, enum queue_dir, const char *id)
+	    MUST_USE;
+/* Removes empty directories that hash_queue_depth does not want. */
+void	 queue_prune(const struct queue *, enum queue_dir);
 /* Where is it? Q__MAX: nowhere. */
 enum queue_dir queue_find(const struct queue *, const char *id);
 /* fn returns false to stop. Names that are no queue ids are passed by. */

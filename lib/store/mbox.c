@@ -5,11 +5,6 @@
  * by a timer, never waited for. fcntl locks are taken as open file
  * description locks: others see them like any fcntl lock, but closing some
  * other descriptor of the same file does not drop them.
- *
- * A NAME.lock of ours has the mode LOCK_MODE, and a lock on itself, so that
- * one left behind by a killed agent or a power cut is known from one in use,
- * and goes at once instead of after stale_lock_time. (Content would not do:
- * after a power cut there is none.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,22 +14,12 @@
 #include <unistd.h>
 #include "store/internal.h"
 
-#define LOCK_MODE (S_ISVTX | 0600)	/* nobody else makes such files */
 #define KEY_MAX	65536
 
 struct box {
 	struct list	waiting;	/* deliveries to the same path */
 	struct buf	key;
 };
-
-/* A lock on all of the file; false: somebody else has one. */
-static bool
-ofd_lock(int fd)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	return fcntl(fd, F_OFD_SETLK, &lock) == 0;
-}
 
 static int
 unlock(struct store_delivery *d, int err)
@@ -71,73 +56,22 @@ open_parent(struct store_delivery *d)
 	return 0;
 }
 
-/* Removes a lock file that is old, or whose holder is dead. */
-static void
-break_lock(struct store_delivery *d)
-{
-	struct stat st, now_st;
-	int fd;
-
-	if (fstatat(d->dir, d->lock, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
-	if (clock_wall_s() > st.st_ctime + d->store->conf.stale_lock_s) {
-		(void)unlinkat(d->dir, d->lock, 0);
-		return;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-	    (st.st_mode & S_ISVTX) == 0)
-		return;
-	fd = openat(d->dir, d->lock,
-	    O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (ofd_lock(fd) &&
-	    fstatat(d->dir, d->lock, &now_st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    now_st.st_dev == st.st_dev && now_st.st_ino == st.st_ino)
-		(void)unlinkat(d->dir, d->lock, 0);
-	fd_close(&fd);
-}
-
-/* Ours as long as we live. False, EEXIST: somebody took it for a dead one. */
-static bool
-hold(int fd)
-{
-	struct stat st;
-
-	if (!ofd_lock(fd) && (errno == EAGAIN || errno == EACCES)) {
-		errno = EEXIST;
-		return false;
-	}
-	if (fstat(fd, &st) == 0 && st.st_nlink == 0) {
-		errno = EEXIST;
-		return false;
-	}
-	return true;
-}
-
 static int
 dotlock(struct store_delivery *d)
 {
 	struct stat st;
+	int err;
 
 	/* No lock file beside a device: Postfix's mbox_open(). */
 	if (fstatat(d->dir, d->name, &st, 0) == 0 && !S_ISREG(st.st_mode))
 		return 0;
-	for (int i = 0; i < 2; i++) {
-		d->lock_fd = openat(d->dir, d->lock, O_RDWR | O_CREAT |
-		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, LOCK_MODE);
-		if (d->lock_fd >= 0 ? hold(d->lock_fd) : errno != EEXIST)
-			break;
-		fd_close(&d->lock_fd);
-		if (i == 0)
-			break_lock(d);
-	}
-	if (d->lock_fd < 0) {
-		d->again = errno == EEXIST;
-		return store_fail(d, errno, "unable to create lock file "
-		    "%s.lock: %m", d->full);
-	}
-	return 0;
+	err = store_dotlock(d->dir, d->lock, d->store->conf.stale_lock_s,
+	    &d->lock_fd);
+	if (err == 0)
+		return 0;
+	d->again = err == EEXIST;
+	return store_fail(d, err, "unable to create lock file %s.lock: %m",
+	    d->full);
 }
 
 static int
@@ -191,7 +125,7 @@ lock_box(struct store_delivery *d, struct stat *st)
 	if ((d->job.locks & LOCK_FLOCK) != 0)
 		got = flock(d->fd, LOCK_EX | LOCK_NB) == 0;
 	if (got && (d->job.locks & LOCK_FCNTL) != 0)
-		got = ofd_lock(d->fd);
+		got = store_fcntl_lock(d->fd);
 	if (!got) {
 		d->again = errno == EAGAIN || errno == EACCES;
 		return store_fail(d, errno,

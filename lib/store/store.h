@@ -47,6 +47,17 @@ void		 store_deliver(struct store *, const struct msg_store *job,
 		    void (*done)(void *ctx, const struct msg_store_done *),
 		    void *ctx);
 
+/* --- locks of mailbox files, for postlock too --- */
+
+/*
+ * Makes dir/name, which is unlinked to unlock; an old one, and one of a dead
+ * process of ours, is taken away first. 0; EEXIST: somebody holds it; errno.
+ */
+int		 store_dotlock(int dir, const char *name, int64_t stale_s,
+		    int *fd) MUST_USE;
+/* A lock on all of the file; false: somebody else has one, or errno. */
+bool		 store_fcntl_lock(int fd) MUST_USE;
+
 /* --- pure parts, for tests and fuzz targets --- */
 
 /* How far a text was taken: line start, lines seen. Begins as zeros. */

@@ -20,6 +20,8 @@ PAGES = {
     "postsuper.1": ("tools/main_postsuper.c", r'define OPTIONS\s+"([^"]+)"'),
     "postcat.1": ("tools/main_postcat.c", r'getopt\(argc, argv, "([^"]+)"'),
     "postlog.1": ("tools/main_postlog.c", r'getopt\(argc, argv, "([^"]+)"'),
+    "postlock.1": ("tools/main_postlock.c", r'getopt\(argc, argv, "([^"]+)"'),
+    "postkick.1": ("tools/main_postkick.c", r'getopt\(argc, argv, "([^"]+)"'),
     "postdrop.1": ("tools/main_postdrop.c", r'getopt\(argc, argv, "([^"]+)"'),
     "postconf.1": ("tools/main_postconf.c", r'getopt\(argc, argv,\s+"([^"]+)"'),
     "postmap.1": ("tools/main_postmap.c", r'\.options = "([^"]+)"'),

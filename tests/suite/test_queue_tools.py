@@ -6,7 +6,7 @@ import re
 import sys
 import time
 
-from harness import Instance, main, need, wait_for
+from harness import Instance, main, need, tool, wait_for
 
 ANN, BOB = "ann@example.test", "bob@example.test"
 WAIT = "example.test mailbox is being moved to another machine, please come again later"
@@ -164,15 +164,156 @@ def test_postcat():
                      "recipient: bob+later@example.test\n", "*** MESSAGE CONTENTS deferred/%s ***\n" % ids[0],
                      "Subject: n0\n", "\nbody 0\n", "*** MESSAGE FILE END deferred/%s ***\n" % ids[0]):
             need(text in out, text, out)
-        need(i.run("postcat", "-bq", ids[0])[1] == "body 0\n", "-b", i.run("postcat", "-bq", ids[0])[1])
+        need(i.run("postcat", "-bq", ids[0])[1] == "\nbody 0\n", "-b", i.run("postcat", "-bq", ids[0])[1])
         head = i.run("postcat", "-hq", ids[0])[1]
         need("Subject: n0\n" in head and "body 0" not in head, "-h", head)
+        need(not head.endswith("\n\n"), "-h ends before the empty line", head)
+        need(i.run("postcat", "-bhq", ids[0])[1] == head + "\nbody 0\n", "-bh")
+        for line in i.run("postcat", "-foq", ids[0])[1].splitlines():
+            need(re.match(r"deferred/%s: +\d+ |\*\*\* " % ids[0], line), "-f -o", line)
+        for line in i.run("postcat", "-dq", ids[0])[1].splitlines():
+            need(re.match(r" *\d+ |\*\*\* ", line), "-d", line)
         env = i.run("postcat", "-eq", ids[0])[1]
         need("sender: ann@example.test" in env and "Subject" not in env, "-e", env)
         path = os.path.join(i.dir, "spool", places(i)[ids[0]], ids[0])
         if os.path.exists(path):
             need("Subject: n0\n" in i.run("postcat", path)[1], "by path")
         need(i.run("postcat", "-q", "ABCDEF0123", check=False)[0] != 0, "none such")
+    finally:
+        i.close()
+
+
+def test_expire():
+    """-e: back to its sender at the next attempt, with the reason it has; -f out of hold as well."""
+    i, ids = waiting(3)
+    try:
+        err = i.run("postsuper", "-e", ids[0], "-f", ids[1])[2]
+        need("postsuper: Force-expired: 2 messages\n" in err and "postsuper: Released from hold: 0 messages\n" in err, err)
+        need("%s#" % ids[0] in i.run("mailq")[1], i.run("mailq")[1])
+        need([json.loads(l)["forced_expire"] for l in i.run("postqueue", "-j")[1].splitlines() if ids[0] in l] == [True])
+        before = len(re.findall("%s: to=" % ids[0], i.log()))
+        i.run("postqueue", "-i", ids[0])
+        need(i.wait_log("%s: from=<ann@example.test>, status=force-expired, returned to sender" % ids[0]), i.log()[-1500:])
+        got = i.wait_mails("ann", 1)
+        need(b"<bob+later@example.test>: not now" in got[0] and b"Status: 4.2.0" in got[0], got)
+        need(len(re.findall("%s: to=" % ids[0], i.log())) == before, "tried again")
+        # Held: -e waits for the release, -f does both.
+        i.run("postsuper", "-h", ids[2])
+        i.run("postsuper", "-e", ids[2])
+        i.run("postqueue", "-f")
+        need(wait_for(lambda: sorted(places(i)) == [ids[2]]) and places(i)[ids[2]] == "hold", places(i))
+        err = i.run("postsuper", "-f", ids[2])[2]
+        need("Force-expired: 0 messages" in err and "Released from hold: 1 message\n" in err, err)
+        need(wait_for(lambda: not places(i)) and len(i.wait_mails("ann", 3)) == 3, places(i), i.log()[-1500:])
+    finally:
+        i.close()
+
+
+def test_expire_untried():
+    """What was never tried goes back with words of its own."""
+    i, ids = waiting(0)
+    try:
+        i.stop()
+        i.run("sendmail", "-f", ANN, BOB, stdin=b"Subject: x\n\ny\n")
+        i.set("defer_transports = virtual")
+        i.start()
+        need(wait_for(lambda: {d for d, _ in i.queue()} == {"deferred"}), i.queue())
+        i.run("postsuper", "-h", "ALL")
+        i.run("postsuper", "-f", "ALL")
+        got = i.wait_mails("ann", 1, 1)
+        i.set("defer_transports =")
+        i.run("postern", "reload")
+        i.run("postqueue", "-f")
+        need(wait_for(lambda: not i.queue()), i.queue())
+        got = i.wait_mails("ann", 1)
+        need(b"deferred transport" in got[0] or b"message is administratively expired" in got[0], got)
+        need(not i.mails("bob"), "delivered")
+    finally:
+        i.close()
+
+
+def test_structure():
+    """-s: files go where hash_queue_names wants them; empty folders go."""
+    i, ids = waiting(2)
+    try:
+        i.stop()
+        top = os.path.join(i.dir, "spool", "deferred")
+        need(all(not os.path.exists(os.path.join(top, q)) for q in ids), "is hashed")
+        i.set("hash_queue_names =")
+        err = i.run("postsuper", "-s")[2]
+        need(err.count("to its place") == 2 and sorted(os.listdir(top)) == sorted(ids), err, os.listdir(top))
+        i.set("hash_queue_names = deferred")
+        i.set("hash_queue_depth = 2")
+        i.run("postsuper", "-s")
+        need(all(os.path.exists(os.path.join(top, q[0], q[1], q)) or not os.path.exists(os.path.join(top, q))
+                 for q in ids), os.listdir(top))
+        need(i.run("postsuper", "-s")[2] == "", "twice")
+        need(sorted(places(i)) == sorted(ids))
+        i.set("hash_queue_names =")
+        i.start()
+        i.run("postqueue", "-p")
+        need(sorted(re.findall(r"^([0-9A-F]{6,})", i.run("mailq")[1], re.M)) == sorted(ids), "all are found")
+        # A file under a name that is not its own (a restored queue).
+        i.stop()
+        i.run("postsuper", "-s")
+        os.rename(os.path.join(top, ids[0]), os.path.join(top, "ABCDEF0"))
+        err = i.run("postsuper", "-s", "deferred")[2]
+        need("damaged queue file: deferred/ABCDEF0; moved to corrupt" in err, err)
+    finally:
+        i.close()
+
+
+def test_postlock():
+    i, _ = waiting(0)
+    box = os.path.join(i.dir, "box")
+    lock = ["-c", i.etc, "-l", "dotlock"]
+    try:
+        i.set("deliver_lock_attempts = 1")
+        need(i.run("postlock", *lock, box, "sh", "-c", "test -e %s.lock && exit 7" % box, check=False)[0] == 7)
+        need(os.path.exists(box) and not os.path.exists(box + ".lock"), "unlocked")
+        for style in ("dotlock", "fcntl", "flock", "fcntl, dotlock"):
+            s, _, err = i.run("postlock", "-l", style, box, tool("postlock"), "-l", style, box, "echo", "both", check=False)
+            need(s == 75 and "unable to lock" in err, style, s, err)
+        need(i.run("postlock", box, "echo", "a b", "$x")[1] == "a b $x\n", "no shell")
+        for args in ((box,), ("-l", "magic", box, "true"), ("/nonexistent/x", "true"), (box, "/nonexistent/program")):
+            need(i.run("postlock", *args, check=False)[0] == 75, args)
+        # A lock file that nobody holds any more goes; a foreign, fresh one stays.
+        open(box + ".lock", "w").close()
+        need(i.run("postlock", *lock, box, "true", check=False)[0] == 75)
+        os.unlink(box + ".lock")
+        i.run("postlock", *lock, box, "sh", "-c", "kill -9 $PPID", check=False)
+        need(i.run("postlock", *lock, box, "true")[0] == 0, "of a dead one")
+    finally:
+        i.close()
+
+
+def test_postkick():
+    i, ids = waiting(1)
+    try:
+        before = len(re.findall("status=deferred", i.log()))
+        i.run("postkick", "public", "qmgr", "A")
+        need(wait_for(lambda: len(re.findall("status=deferred", i.log())) > before), i.log()[-1000:])
+        i.run("postkick", "public", "qmgr", "IDFA")
+        i.run("postkick", "public", "pickup", "W")
+        for args in (("public", "nosuch", "x"), ("private", "qmgr", "A"), ("public", "../maildrop", "x"), ("public",)):
+            need(i.run("postkick", *args, check=False)[0] != 0, args)
+        need(i.answers() and ids[0] in i.run("mailq")[1])
+    finally:
+        i.close()
+
+
+def test_postlog():
+    i, _ = waiting(0)
+    try:
+        for args, stdin, want in ((("hello", "there"), b"", r"mx postfix/postlog\[\d+\]: hello there$"),
+                                  (("-p", "warn", "-t", "my/tag", "w"), b"", r"mx my/tag\[\d+\]: warning: w$"),
+                                  (("-p", "error", "-i", "e"), b"", r"postlog\[\d+\]: error: e$"),
+                                  (("-p", "fatal", "f"), b"", r"postlog\[\d+\]: fatal: f$"),
+                                  ((), b"one\ntwo \x07\n", r"postlog\[\d+\]: two \?$")):
+            err = i.run("postlog", *args, stdin=stdin)[2]
+            need(i.wait_log(want), args, i.log()[-500:])
+            need(err, "standard error too", args)
+        need(i.run("postlog", "-p", "loud", "x", check=False)[0] != 0)
     finally:
         i.close()
 
