@@ -211,7 +211,7 @@ resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 
 	if (m->forced) {
 		expire_result(m, i);
-		return;
+		return true;
 	}
 	switch (router_resolve(q->router, scratch, rcpt->address,
 	    m->msg.sender, &r, &why)) {
