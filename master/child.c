@@ -416,6 +416,16 @@ on_peer_lost(struct child *c, const struct msg_peer_lost *m)
 	}
 }
 
+/* Another is started in its place, which drains it when it is ready. */
+static void
+on_renew(struct child *c)
+{
+	if (c->service == NULL || c->draining)
+		return;
+	c->service = NULL;
+	children_settle(c->master);
+}
+
 static void
 on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 {
@@ -433,6 +443,8 @@ on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 		c->silent = false;
 	} else if (id == MSG_peer_lost)
 		on_peer_lost(c, msg);
+	else if (id == MSG_renew)
+		on_renew(c);
 	else if (id == MSG_agent_want)
 		agent_wanted(c, msg);
 }

@@ -26,7 +26,7 @@ static const struct {
 	const char *name;
 	enum role   role;
 } always[] = {
-	{ "resolve", ROLE_RESOLVE },
+	{ "resolve", ROLE_RESOLVE }, { "tlskey", ROLE_TLSKEY },
 	{ "lookup", ROLE_LOOKUP }, { "anvil", ROLE_ANVIL },
 	{ "auth", ROLE_AUTH },
 	{ "cleanup", ROLE_CLEANUP }, { "qmgr", ROLE_QMGR },
@@ -47,6 +47,7 @@ static const struct {
 	{ "error", CMD_TRANSPORT, ROLE_ERROR },
 	{ "discard", CMD_TRANSPORT, ROLE_DISCARD },
 	{ "resolve", CMD_ALWAYS, ROLE_RESOLVE },
+	{ "tlskey", CMD_ALWAYS, ROLE_TLSKEY },
 	{ "lookup", CMD_ALWAYS, ROLE_LOOKUP },
 	{ "anvil", CMD_ALWAYS, ROLE_ANVIL },
 	{ "auth", CMD_ALWAYS, ROLE_AUTH },

@@ -66,6 +66,7 @@ struct tls {
 	uint64_t	 key;
 	unsigned	 scheme;
 	struct str	 tbs;
+	void		*asking;	/* agent.c: what it waits for */
 	struct buf	 signature;	/* empty: refused */
 };
 

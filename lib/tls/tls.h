@@ -116,13 +116,23 @@ void		 tls_log_errors(void);
 bool		 tls_exporter(const struct tls *, struct str label,
 		    uint8_t *out, size_t n) MUST_USE;
 
+/*
+ * The way to tlskey(8), for a daemon: hand it what its on_solo and
+ * on_peer_gone get. Chains and tickets that come go to the side; before the
+ * first have come tls_side_ready() is false.
+ */
+struct service;
+struct tls_agent;
+struct tls_agent *tls_agent_new(struct service *);
+/* Made by tls_server_new() with these keys and the agent as keys_ctx. */
+const struct tls_keys *tls_agent_keys(void);
+void		 tls_agent_side(struct tls_agent *, struct tls_side *);
+/* False: it is not for TLS. */
+bool		 tls_agent_solo(struct tls_agent *, unsigned msg, const void *);
+
 /* --- for tlskey, `postern check` and setup: keys and certificates --- */
 struct tls_identity;		/* a private key and its chain */
-/*
- * From PEM text: key (may be the same text as certs) and chain. Takes the
- * first key; rest (may be NULL) gets what follows a key and its certificates,
- * as smtpd_tls_chain_files has them. NULL with *why.
- */
+/* From PEM text, the first key and all certificates. NULL with *why. */
 struct tls_identity *tls_identity_read(struct str key_pem, struct str chain_pem,
 		    struct buf *why);
 void		 tls_identity_free(struct tls_identity **);
