@@ -209,9 +209,10 @@ deliver(struct qmgr *q, struct portion *p)
 void
 deliver_all(struct qmgr *q)
 {
+	int64_t now = clock_steady_ms();
 	struct portion p;
 
-	while (!q->draining && schedule_next(q->schedule, &p))
+	while (!q->draining && schedule_next(q->schedule, now, &p))
 		deliver(q, &p);
 }
 

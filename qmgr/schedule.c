@@ -439,7 +439,7 @@ take(struct job *j, size_t max, struct portion *p)
 	assert(n > 0);
 	if (max > 0 && n > max)
 		n = max;
-	*p = (struct portion){ j, j->at, n, j->tag.key };
+	*p = (struct portion){ j, j->at, n, j->tag.key, 0 };
 	j->at += n;
 	j->dest->waiting -= n;
 	j->dest->transport->waiting -= n;
@@ -449,12 +449,11 @@ take(struct job *j, size_t max, struct portion *p)
 }
 
 bool
-schedule_next(struct schedule *s, struct portion *p)
+schedule_next(struct schedule *s, int64_t now_ms, struct portion *p)
 {
 	struct transport *t;
 	struct dest *d;
 	struct job *j;
-	int64_t tag;
 
 	if (list_empty(&s->ready))
 		return false;
@@ -463,11 +462,9 @@ schedule_next(struct schedule *s, struct portion *p)
 	list_append(&s->ready, &t->ready_link);
 	d = container_of(heap_first(&t->ready), struct dest, ready);
 	j = container_of(heap_first(&d->jobs), struct job, tag);
-	tag = d->ready.key;
+	turn_begin(d);
 	take(j, t->limits.rcpt_max, p);
-	turn_served(t, tag);
-	if (t->limits.slot_cost > 0)
-		d->next = tag + TURN_UNIT;
+	p->began_ms = now_ms;
 	if (j->at < j->n)
 		job_wait(j, turn_next(j->turn));
 	d->stats.deliveries++;
@@ -535,8 +532,10 @@ schedule_done(const struct portion *p, bool tried, int64_t now_ms)
 	struct job *j = p->job;
 	struct dest *d = j->dest;
 
-	if (tried)
+	if (tried) {
+		turn_end(d, now_ms - p->began_ms);
 		pause_after(d, now_ms);
+	}
 	count(j, p->n, -1);
 	if (j->at == j->n && j->busy == 0)
 		job_free(j);

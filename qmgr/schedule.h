@@ -9,9 +9,10 @@
  * Whose turn it is (turn.c): each delivery that waits has a tag, its place in
  * its transport's virtual time. A sender's mail is spaced out, so that
  * senders share a transport evenly; so are the deliveries of one message, so
- * that small mail passes a list; and so are deliveries to one destination.
- * The least tag that may start is next. A choice costs a walk down two
- * heaps, however much waits.
+ * that small mail passes a list; and so are deliveries to one destination,
+ * by the time that they take, so that a slow one does not sit on all the
+ * processes. The least tag that may start is next. A choice costs a walk
+ * down two heaps, however much waits.
  *
  * A destination's window is how many deliveries to it may run at once. It
  * moves with success and failure as Postfix's qmgr moves it (SCHEDULER
@@ -63,6 +64,7 @@ struct transport {
 	struct map	*dests;
 	struct map	*flows;		/* by sender: turn.c */
 	int64_t		 clock;		/* virtual time: the tag served last */
+	double		 usual_ms;	/* what a delivery takes, on average */
 	struct list	 all;		/* of transports */
 	struct list	 ready_link;
 	struct heap	 ready;		/* destinations that may start one */
@@ -111,7 +113,7 @@ struct job {
 };
 
 /* Handed out: n recipients of a job, which lives until schedule_done. */
-struct portion { struct job *job; size_t first, n; int64_t tag; };
+struct portion { struct job *job; size_t first, n; int64_t tag, began_ms; };
 uint32_t	 portion_rcpt(const struct portion *, size_t i);
 
 enum outcome {
@@ -146,7 +148,8 @@ bool		 dest_dead(const struct dest *);
 /* Recipient of a message, to dest. */
 void		 schedule_add(struct dest *, struct mail *, uint32_t rcpt);
 /* The next delivery, counted as under way. False: nothing may start now. */
-bool		 schedule_next(struct schedule *, struct portion *) MUST_USE;
+bool		 schedule_next(struct schedule *, int64_t now_ms,
+		    struct portion *) MUST_USE;
 /* Takes a portion back as if it had not been handed out. */
 void		 schedule_untake(const struct portion *);
 /*
@@ -193,8 +196,10 @@ int64_t		 turn_next(struct turn *);
 void		 turn_back(struct turn *);	/* that delivery was not */
 void		 turn_waits(struct turn *, bool);	/* one job more, or less */
 void		 turn_free_all(struct transport *);
-/* The transport's clock, after a delivery with that tag began. */
-void		 turn_served(struct transport *, int64_t tag);
+/* A delivery of the dest's first job begins: moves the clock. */
+void		 turn_begin(struct dest *);
+/* It took so long: what its destination pays for that. */
+void		 turn_end(struct dest *, int64_t took_ms);
 #define TURN_UNIT 64		/* tags between two deliveries of one flow */
 
 /* window.c: concurrency feedback; fail() may leave it 0: dead */

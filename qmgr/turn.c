@@ -10,13 +10,16 @@
  * sender's own time are charged for it afterwards. So of each sender's
  * deliveries at most one in slot_cost passes his list, and the list takes at
  * most 1/slot_cost longer: the bound that Postfix's nqmgr gives. Of several
- * lists of one sender each later one takes longer strides. The clock creeps
+ * lists of one sender each later one takes longer strides. A destination is
+ * charged for the time that its deliveries hold. The clock creeps
  * on a little with every delivery: else endless mail of ever new senders
  * would starve the others. qmgr runs it.
  */
 #include "qmgr/schedule.h"
 
 #define CREEP	(TURN_UNIT / 4)	/* of the clock, with each delivery */
+#define AVERAGE	64		/* deliveries whose time makes the average */
+#define UNITS_MAX 10000		/* that a slow delivery is charged */
 
 struct flow {			/* a sender at a transport */
 	struct transport *transport;
@@ -184,11 +187,35 @@ turn_waits(struct turn *turn, bool more)
 }
 
 void
-turn_served(struct transport *t, int64_t tag)
+turn_begin(struct dest *d)
 {
+	struct transport *t = d->transport;
+	int64_t tag = d->ready.key;
+
 	if (t->limits.slot_cost == 0)
 		return;
 	t->clock = later(t->clock, tag);
 	if (t->clock + CREEP <= tag + TURN_UNIT)
 		t->clock += CREEP;
+	d->next = tag + TURN_UNIT;
+}
+
+void
+turn_end(struct dest *d, int64_t took_ms)
+{
+	struct transport *t = d->transport;
+	double ms = took_ms > 1 ? (double)took_ms : 1, units;
+
+	if (t->limits.slot_cost == 0)
+		return;
+	if (t->usual_ms <= 0)
+		t->usual_ms = ms;
+	/* A few slow ones must not pass for the usual. */
+	t->usual_ms += ((ms < 2 * t->usual_ms ? ms : 2 * t->usual_ms) -
+	    t->usual_ms) / AVERAGE;
+	units = ms / t->usual_ms - 1;	/* one was charged at its begin */
+	if (units > UNITS_MAX)
+		units = UNITS_MAX;
+	if (units > 0)
+		d->next += (int64_t)(units * TURN_UNIT);
 }

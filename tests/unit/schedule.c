@@ -40,7 +40,7 @@ before(struct schedule *s, const struct owner *o)
 	struct portion p;
 	size_t n = 0, found = SIZE_MAX;
 
-	while (schedule_next(s, &p)) {
+	while (schedule_next(s, 0, &p)) {
 		if (p.job->mail == &o->mail && found == SIZE_MAX)
 			found = n;
 		n++;
@@ -130,11 +130,11 @@ test_portions(void **state)
 	owner_init(&o, NULL);
 	add(dest_named(s, "smtp", "example.org", &usual, 0), &o, 7, 120);
 	for (size_t i = 0; i < nitems(want); i++) {
-		assert_true(schedule_next(s, &p[i]));
+		assert_true(schedule_next(s, 0, &p[i]));
 		assert_int_equal(p[i].n, want[i]);
 		assert_int_equal(portion_rcpt(&p[i], 0), 7 + 50 * i);
 	}
-	assert_false(schedule_next(s, &none));
+	assert_false(schedule_next(s, 0, &none));
 	assert_int_equal(schedule_busy(s), 3);
 	for (size_t i = 0; i < nitems(want); i++)
 		assert_false(done(&p[i], OUTCOME_OK, 0));
@@ -155,17 +155,17 @@ test_retry_in_flight(void **state)
 	(void)state;
 	owner_init(&o, NULL);
 	add(d, &o, 0, 3);
-	assert_true(schedule_next(s, &p));
+	assert_true(schedule_next(s, 0, &p));
 	add(d, &o, 100, 500);
 	assert_int_equal(portion_rcpt(&p, 2), 2);
-	assert_true(schedule_next(s, &q));
+	assert_true(schedule_next(s, 0, &q));
 	assert_int_equal(portion_rcpt(&q, 0), 100);
 	schedule_untake(&q);
-	assert_true(schedule_next(s, &q));
+	assert_true(schedule_next(s, 0, &q));
 	assert_int_equal(portion_rcpt(&q, 0), 100);
 	done(&p, OUTCOME_OK, 0);
 	done(&q, OUTCOME_OK, 0);
-	while (schedule_next(s, &p))
+	while (schedule_next(s, 0, &p))
 		done(&p, OUTCOME_OK, 0);
 	assert_true(list_empty(&o.mail.jobs));
 	schedule_free(&s);
@@ -209,16 +209,16 @@ test_fair_dests(void **state)
 	}
 	for (int round = 0; round < 3; round++) {
 		for (size_t i = 0; i < nitems(p); i++) {
-			assert_true(schedule_next(s, &p[i]));
+			assert_true(schedule_next(s, 0, &p[i]));
 			(*((struct owner *)p[i].job->mail->owner)->seen)++;
 		}
-		assert_false(schedule_next(s, &(struct portion){ 0 }));
+		assert_false(schedule_next(s, 0, &(struct portion){ 0 }));
 		for (size_t i = 0; i < nitems(p); i++)
 			done(&p[i], OUTCOME_OK, 0);
 	}
 	for (size_t i = 0; i < nitems(got); i++)
 		assert_int_equal(got[i], 1);
-	while (schedule_next(s, &p[0]))
+	while (schedule_next(s, 0, &p[0]))
 		done(&p[0], OUTCOME_OK, 0);
 	schedule_free(&s);
 }
@@ -239,19 +239,19 @@ test_window(void **state)
 	d = dest_named(s, "smtp", "a", &l, 0);
 	owner_init(&o, NULL);
 	add(d, &o, 0, 500);
-	while (schedule_next(s, &p[n]))
+	while (schedule_next(s, 0, &p[n]))
 		n++;
 	assert_int_equal(n, 5);
 	for (int i = 0; i < 100; i++) {
 		done(&p[0], OUTCOME_OK, 0);
 		memmove(p, p + 1, --n * sizeof(*p));
-		while (n < nitems(p) && schedule_next(s, &p[n]))
+		while (n < nitems(p) && schedule_next(s, 0, &p[n]))
 			n++;
 	}
 	assert_int_equal(n, 20);
 	while (n > 0) {
 		done(&p[--n], OUTCOME_OK, 0);
-		while (schedule_next(s, &p[n]))
+		while (schedule_next(s, 0, &p[n]))
 			n++;
 	}
 	assert_int_equal(schedule_dests(s), 0);
@@ -278,7 +278,7 @@ test_dead(void **state)
 		add(d, &o[i], 0, 60);
 	}
 	for (size_t i = 0; i < 5; i++) {
-		assert_true(schedule_next(s, &p[i]));
+		assert_true(schedule_next(s, 0, &p[i]));
 		out += p[i].n;
 	}
 	for (size_t i = 0; i < 3; i++) {
@@ -290,7 +290,7 @@ test_dead(void **state)
 		assert_false(done(&p[i], OUTCOME_DOWN, 1000));
 	assert_true(dest_dead(d));
 	assert_string_equal(d->why, "why");
-	assert_false(schedule_next(s, &p[0]));
+	assert_false(schedule_next(s, 0, &p[0]));
 	while (take_dying(s, &p[0])) {
 		taken += p[0].n;
 		done(&p[0], OUTCOME_NONE, 1000);
@@ -302,7 +302,7 @@ test_dead(void **state)
 	assert_false(dest_dead(d));
 	assert_int_equal(d->window, 5);
 	add(d, &o[0], 0, 1);
-	assert_true(schedule_next(s, &p[0]));
+	assert_true(schedule_next(s, 0, &p[0]));
 	done(&p[0], OUTCOME_OK, 301000);
 	assert_int_equal(schedule_dests(s), 0);
 	schedule_free(&s);
@@ -321,7 +321,7 @@ test_sweep_and_revive(void **state)
 	owner_init(&o, NULL);
 	for (int i = 0; i < 2; i++) {
 		add(dest_named(s, "smtp", "a", &l, 0), &o, 0, 1);
-		assert_true(schedule_next(s, &p));
+		assert_true(schedule_next(s, 0, &p));
 		assert_true(done(&p, OUTCOME_DOWN, 0));
 		schedule_sweep(s, l.rest_ms - 1, 100);
 		assert_int_equal(schedule_dests(s), 1);
@@ -351,7 +351,7 @@ test_slot_cost(void **state)
 	owner_init(&list, NULL);
 	add(dest_named(s, "smtp", "big", &l, 0), &list, 0, 5000);
 	for (int i = 0; i < 10; i++) {	/* the list is under way */
-		assert_true(schedule_next(s, &p));
+		assert_true(schedule_next(s, 0, &p));
 		done(&p, OUTCOME_OK, 0);
 	}
 	for (size_t i = 0; i < LETTERS; i++) {
@@ -360,7 +360,7 @@ test_slot_cost(void **state)
 		    &letters[i], 0, 1);
 	}
 	for (size_t i = 0; i < 60; i++) {
-		assert_true(schedule_next(s, &p));
+		assert_true(schedule_next(s, 0, &p));
 		passed += p.job->mail != &list.mail;
 		done(&p, OUTCOME_OK, 0);
 	}
@@ -415,7 +415,7 @@ test_fair_senders(void **state)
 		add(dest_named(s, "smtp", name, &usual, 0), &o[i], 0, 1);
 	}
 	for (int i = 0; i < 200; i++) {
-		assert_true(schedule_next(s, &p));
+		assert_true(schedule_next(s, 0, &p));
 		done(&p, OUTCOME_OK, 0);
 	}
 	add(dest_named(s, "smtp", "d7.example", &usual, 0), &letter, 0, 1);
@@ -451,7 +451,7 @@ share_among_letters(size_t of)
 		if (of == 0 || i % of != 0)
 			add(dest_named(s, "smtp", i % 2 ? "a" : "b", &usual,
 			    0), &o[i], 0, 1);
-		assert_true(schedule_next(s, &p));
+		assert_true(schedule_next(s, 0, &p));
 		mine += p.job->mail == &list.mail;
 		done(&p, OUTCOME_OK, 0);
 	}
@@ -489,18 +489,18 @@ test_dest_pause(void **state)
 	add(dest_named(s, "slow", "a", &l, 0), &o, 0, 2);
 	add(dest_named(s, "slow", "b", &l, 0), &other, 0, 1);
 	assert_int_equal(schedule_wake_ms(s), INT64_MAX);
-	assert_true(schedule_next(s, &p));
-	assert_true(schedule_next(s, &q));
-	assert_false(schedule_next(s, &(struct portion){ 0 }));
+	assert_true(schedule_next(s, 0, &p));
+	assert_true(schedule_next(s, 0, &q));
+	assert_false(schedule_next(s, 0, &(struct portion){ 0 }));
 	done(&q, OUTCOME_OK, 900);
 	done(&p, OUTCOME_OK, 1000);
-	assert_false(schedule_next(s, &p));
+	assert_false(schedule_next(s, 0, &p));
 	assert_int_equal(schedule_wake_ms(s), 1400);
 	schedule_sweep(s, 1499, 100);
-	assert_false(schedule_next(s, &p));
+	assert_false(schedule_next(s, 0, &p));
 	assert_int_equal(schedule_dests(s), 1);	/* b has rested, and is idle */
 	schedule_sweep(s, 1500, 100);
-	assert_true(schedule_next(s, &p));
+	assert_true(schedule_next(s, 0, &p));
 	assert_true(done(&p, OUTCOME_DOWN, 2000));
 	assert_int_equal(schedule_wake_ms(s), 2000 + l.rest_ms);
 	schedule_free(&s);
@@ -519,14 +519,14 @@ test_transport_pause(void **state)
 	owner_init(&o, NULL);
 	add(dest_named(s, "slow", "a", &l, 0), &o, 0, 1);
 	add(dest_named(s, "slow", "b", &l, 0), &o, 1, 1);
-	assert_true(schedule_next(s, &p));
-	assert_false(schedule_next(s, &(struct portion){ 0 }));
+	assert_true(schedule_next(s, 0, &p));
+	assert_false(schedule_next(s, 0, &(struct portion){ 0 }));
 	done(&p, OUTCOME_OK, 1000);
 	assert_int_equal(schedule_wake_ms(s), 1250);
 	schedule_sweep(s, 1249, 100);
-	assert_false(schedule_next(s, &p));
+	assert_false(schedule_next(s, 0, &p));
 	schedule_sweep(s, 1250, 100);
-	assert_true(schedule_next(s, &p));
+	assert_true(schedule_next(s, 0, &p));
 	done(&p, OUTCOME_OK, 1300);
 	mail_end(&o.mail);
 	schedule_free(&s);
@@ -549,7 +549,7 @@ test_dead_max(void **state)
 		owner_init(&o, NULL);
 		snprintf(name, sizeof(name), "d%d", i);
 		add(dest_named(s, "smtp", name, &l, 0), &o, 0, 1);
-		assert_true(schedule_next(s, &p));
+		assert_true(schedule_next(s, 0, &p));
 		assert_true(done(&p, OUTCOME_DOWN, i));
 		mail_end(&o.mail);
 	}
@@ -576,12 +576,12 @@ test_transport(void **state)
 	add(d, &o, 0, 10);
 	add(dest_named(s, "local", "b", &usual, 0), &o, 10, 10);
 	transport_hold(t, true);
-	assert_false(schedule_next(s, &p));
+	assert_false(schedule_next(s, 0, &p));
 	transport_hold(t, false);
-	assert_true(schedule_next(s, &p));
+	assert_true(schedule_next(s, 0, &p));
 	schedule_untake(&p);
 	transport_kill(t, 0, 60000, STR("4.3.0"), STR("unavailable"));
-	assert_false(schedule_next(s, &p));
+	assert_false(schedule_next(s, 0, &p));
 	assert_true(transport_dead(t, 59999));
 	while (take_dying(s, &p)) {
 		n += p.n;
@@ -671,7 +671,7 @@ world_step(struct world *w, int64_t now)
 		w->flights[i] = w->flights[--w->nflights];
 		world_land(w, &f, now);
 	}
-	while (schedule_next(w->s, &p)) {
+	while (schedule_next(w->s, now, &p)) {
 		struct owner *o = p.job->mail->owner;
 		int dest = w->dest[o - w->owners];
 
