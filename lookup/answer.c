@@ -105,6 +105,12 @@ search(struct search *q, struct arena *arena,
 		    ask->subject, &q->key, &q->value);
 	case ACCESS_ADDRESS:
 		return search_address(q, arena, ask->subject);
+	case ACCESS_IP:
+		return tables_find_access_addr(q->tables, ask->subject,
+		    &q->key, &q->value);
+	case ACCESS_KEY:
+		buf_str(&q->key, ask->subject);
+		return tables_get(q->tables, ask->subject, &q->value);
 	}
 	return found;
 }

@@ -17,7 +17,7 @@ static const char *const restrictions[] = {
 /* Parameters of smtpd that are tables, or lists that may hold some. */
 static const char *const maps[] = {
 	"debug_peer_list", "local_header_rewrite_clients", "mynetworks",
-	"relay_clientcerts", "smtpd_client_event_limit_exceptions",
+	"rbl_reply_maps", "relay_clientcerts", "smtpd_client_event_limit_exceptions",
 	"smtpd_command_filter", "smtpd_discard_ehlo_keyword_address_maps",
 	"smtpd_milter_maps", "smtpd_reject_footer_maps",
 	"smtpd_sender_login_maps",

@@ -48,6 +48,7 @@ static void	add_list(struct check *, enum stage, const struct rule_list *);
 static void	run(struct check *);
 static bool	next_list(struct check *);
 static enum step run_rule(struct check *, const struct rule *);
+static bool	may_not_permit(const struct check *);
 static bool	take_step(struct check *, enum step);
 static void	finish(struct check *, enum outcome);
 static bool	parse_item(struct smtpd *, struct str *words, const char *where,
@@ -83,6 +84,7 @@ access_cancel(struct session *s)
 		return;
 	s->check = NULL;
 	talk_close(&s->ask);
+	dns_cancel(&c->dns);
 	service_wait_cancel(&c->waiting);
 	timer_free(&c->timer);
 	a = c->arena;
@@ -197,6 +199,7 @@ check_push(struct check *c, const struct rule_list *l)
 		return false;
 	}
 	c->stack[c->depth].list = l;
+	c->stack[c->depth].no_permit = false;
 	c->stack[c->depth++].at = 0;
 	return true;
 }
@@ -207,11 +210,22 @@ run_rule(struct check *c, const struct rule *r)
 	c->warn = c->warn_next;
 	c->warn_next = false;
 	c->rule = r;
+	c->party = (struct party){ .shown = NULL };
 	if (r->def != NULL)
 		return r->def->run(c, r);
 	if (check_push(c, r->list))
 		return NEXT;
 	return refuse(c, 451, "4.3.5", "Server configuration error");
+}
+
+/* A list that a table about another's DNS has named: Postfix's rule. */
+static bool
+may_not_permit(const struct check *c)
+{
+	for (unsigned i = 0; i < c->depth; i++)
+		if (c->stack[i].no_permit)
+			return true;
+	return false;
 }
 
 /* False: the evaluation is over, and c is gone. */
@@ -222,6 +236,10 @@ take_step(struct check *c, enum step step)
 	case NEXT:
 		return true;
 	case PERMIT:
+		if (may_not_permit(c)) {
+			check_config_error(c);
+			break;
+		}
 		c->depth = 0;
 		if (c->defer_if_permit.n == 0 || c->now < AT_RELAY)
 			return true;
@@ -246,6 +264,8 @@ void
 check_resume(struct check *c, enum step step)
 {
 	assert(!c->running);
+	if (step == WAITS)		/* it has asked once more */
+		return;
 	if (take_step(c, step))
 		run(c);
 }
@@ -281,6 +301,76 @@ refuse(struct check *c, int64_t code, const char *dsn, const char *fmt, ...)
 	c->text = str_of(arena_printf(c->arena, "%lld %c%s %s",
 	    (long long)code, (char)('0' + code / 100), dsn + 1, text));
 	return REFUSE;
+}
+
+enum step
+check_tempfail(struct check *c, struct str action)
+{
+	if (c->warn || !str_eq_nocase(action, STR("defer_if_permit")))
+		return REFUSE;
+	if (c->defer_if_permit.n == 0)
+		c->defer_if_permit = c->text;
+	return NEXT;
+}
+
+void
+check_defer_if_reject(struct check *c)
+{
+	if (!c->warn && c->defer_if_reject.n == 0)
+		c->defer_if_reject = c->text;
+}
+
+enum step
+check_lookup_failed(struct check *c, const char *shown)
+{
+	c->warn = false;		/* no policy, a fault of ours */
+	return refuse(c, 451, "4.3.0", "<%s>: Temporary lookup failure",
+	    shown);
+}
+
+enum step
+check_config_error(struct check *c)
+{
+	c->warn = false;
+	return refuse(c, 451, "4.3.5", "Server configuration error");
+}
+
+bool
+check_party(struct check *c, enum party_kind kind, struct party *p)
+{
+	struct session *s = c->s;
+	const struct transaction *tx = s->tx;
+	struct str shown;
+
+	*p = (struct party){ .class = "" };
+	switch (kind) {
+	case THE_CLIENT:
+		*p = (struct party){ s->name, arena_printf(c->arena, STRF
+		    "[" STRF "]", STRV(s->name), STRV(s->addr)),
+		    "Client host" };
+		return !str_eq(s->name, STR("unknown"));
+	case THE_REVERSE_CLIENT:
+		*p = (struct party){ s->reverse_name, arena_cstr(c->arena,
+		    s->reverse_name), "Unverified Client host" };
+		return !str_eq(s->reverse_name, STR("unknown"));
+	case THE_HELO:
+		p->class = "Helo command";
+		shown = s->helo.str;
+		break;
+	case THE_SENDER:
+		p->class = "Sender address";
+		shown = tx != NULL ? tx->sender : STR("");
+		break;
+	case THE_RECIPIENT:
+		p->class = "Recipient address";
+		shown = check_rcpt(c);
+		break;
+	default:
+		return false;
+	}
+	p->value = shown;
+	p->shown = arena_cstr(c->arena, shown);
+	return shown.n > 0;
 }
 
 const char *
@@ -410,6 +500,26 @@ unknown_restriction(struct str item, const char *where, const char *file,
 	    best ? best : "", best ? "\"?" : "");
 }
 
+/* What is wrong with a restriction that there is: a problem, and false. */
+static bool
+check_item(const struct rule *r, const char *where, const char *file,
+    int line, struct problems *p)
+{
+	if (r->def->run == rule_later)
+		problem_add(p, true, file, line, "%s: %s is not supported "
+		    "yet; take it out to start", where, r->def->name);
+	else if (r->def->run == rule_removed)
+		problem_add(p, true, file, line, "%s: %s: Postfix 3.9 took "
+		    "it out. %s", where, r->def->name, r->def->text);
+	else if (r->def->arg == DNSBL && !dnsbl_valid(r->arg))
+		problem_add(p, true, file, line, "%s: %s: bad reply filter: "
+		    STRF "; write it as 127.0.0.2 or 127.0.0.[2..4;8]", where,
+		    r->def->name, STRV(r->arg));
+	else
+		return true;
+	return false;
+}
+
 /* One restriction with its argument; unknown ones are problems. */
 static bool
 parse_item(struct smtpd *d, struct str *words, const char *where,
@@ -452,13 +562,8 @@ parse_item(struct smtpd *d, struct str *words, const char *where,
 			    "%s: %s needs an argument", where, def->name);
 			continue;
 		}
-		if (def->run == rule_later) {
-			problem_add(p, true, file, line, "%s: %s is not "
-			    "supported yet; take it out to start", where,
-			    def->name);
-			continue;
-		}
-		return true;
+		if (check_item(r, where, file, line, p))
+			return true;
 	}
 	return false;
 }

@@ -2,9 +2,9 @@
  * ask - a question to another process in the midst of an evaluation.
  *
  * The rule says what to send and what the answer means; waiting for the
- * process, its deadline and its death are here. The next process that rules
- * ask (DNS, policy servers) is one more role.
+ * process, its deadline and its death are here.
  */
+#include "address/address.h"
 #include "smtpd/access.h"
 
 #define PEER_WAIT_MS 10000	/* for the process to (re)start */
@@ -13,7 +13,19 @@ static void on_channel(void *ctx, struct channel *);
 static void on_answer(void *ctx, struct talk *, enum msg, const void *);
 static void on_gone(void *ctx, struct talk *, const char *why);
 
+static void on_dns(void *ctx, const struct dns_answer *);
+static void send_table(struct check *, struct talk *);
+static enum step take_table(struct check *, const void *msg);
+static enum step lost_table(struct check *);
+static void send_local(struct check *, struct talk *);
+static enum step take_local(struct check *, const void *msg);
+static enum step lost_local(struct check *);
+
 static const struct talk_ops talk_ops = { on_answer, on_gone };
+static const struct question table_question = { send_table, take_table,
+	lost_table };
+static const struct question local_question = { send_local, take_local,
+	lost_local };
 
 enum step
 check_ask(struct check *c, const struct question *question)
@@ -65,4 +77,125 @@ on_gone(void *ctx, struct talk *t, const char *why)
 	log_warn("lookup: %s", why);
 	c->s->ask = NULL;
 	check_resume(c, c->question->lost(c));
+}
+
+/* --- resolve --- */
+
+static struct str
+ascii_name(struct check *c, struct str name)
+{
+	struct buf ascii;
+
+	buf_init(&ascii, DNS_NAME_MAX);
+	if (address_domain_ascii(name, &ascii) && !ascii.full)
+		name = arena_str(c->arena, buf_view(&ascii));
+	buf_free(&ascii);
+	return name;
+}
+
+enum step
+check_dns(struct check *c, enum dns_type type, struct str name,
+    dns_step *then)
+{
+	c->dns_then = then;
+	c->dns_type = type;
+	c->dns = dns_ask(c->s->smtpd->service, type, ascii_name(c, name),
+	    on_dns, c);
+	return WAITS;
+}
+
+enum step
+check_dns_host(struct check *c, struct str name, dns_step *then)
+{
+	c->dns_then = then;
+	c->dns = dns_ask_host(c->s->smtpd->service, ascii_name(c, name),
+	    DNS_HOSTS_FIRST, on_dns, c);
+	return WAITS;
+}
+
+static void
+on_dns(void *ctx, const struct dns_answer *a)
+{
+	struct check *c = ctx;
+
+	c->dns = NULL;
+	check_resume(c, c->dns_then(c, a));
+}
+
+/* --- a table --- */
+
+enum step
+check_table(struct check *c, struct str table, enum access_kind kind,
+    struct str subject, enum step (*then)(struct check *,
+    const struct msg_access_answer *))
+{
+	c->table = table;
+	c->table_kind = kind;
+	c->table_subject = subject;
+	c->table_then = then;
+	return check_ask(c, &table_question);
+}
+
+static void
+send_table(struct check *c, struct talk *t)
+{
+	talk_send(t, MSG_access_ask, &(struct msg_access_ask){
+	    .tables = c->table, .kind = c->table_kind,
+	    .subject = c->table_subject, .subject_addr = c->s->addr,
+	    .service = str_of(service_name(c->s->smtpd->service)) });
+}
+
+static enum step
+take_table(struct check *c, const void *msg)
+{
+	const struct msg_access_answer *m = msg;
+
+	if (m->found != FOUND && m->found != NONE)
+		log_warn(STRF ": " STRF, STRV(c->table), STRV(m->error));
+	return c->table_then(c, m);
+}
+
+static enum step
+lost_table(struct check *c)
+{
+	return c->table_then(c,
+	    &(struct msg_access_answer){ .found = RETRY });
+}
+
+/* --- is that ours --- */
+
+enum step
+check_local(struct check *c, struct str domain,
+    enum step (*then)(struct check *, enum found))
+{
+	c->local_then = then;
+	c->table_subject = domain;
+	return check_ask(c, &local_question);
+}
+
+static void
+send_local(struct check *c, struct talk *t)
+{
+	struct str address = str_of(arena_printf(c->arena, "postmaster@" STRF,
+	    STRV(c->table_subject)));
+
+	talk_send(t, MSG_address_ask, &(struct msg_address_ask){
+	    .address = address,
+	    .service = str_of(service_name(c->s->smtpd->service)) });
+}
+
+static enum step
+take_local(struct check *c, const void *msg)
+{
+	const struct msg_address_answer *m = msg;
+
+	if (m->recipient.n == 0)
+		return c->local_then(c, RETRY);
+	return c->local_then(c, m->class == CLASS_LOCAL ? FOUND : NONE);
+}
+
+static enum step
+lost_local(struct check *c)
+{
+	return c->local_then(c, RETRY);
 }

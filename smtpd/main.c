@@ -70,6 +70,8 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	    "smtpd_client_event_limit_exceptions", p);
 	d->rewrite_clients = networks(d, rewrite_tables(d, p),
 	    "local_header_rewrite_clients", p);
+	d->mx_backup = networks(d, d->conf.permit_mx_backup_networks,
+	    "permit_mx_backup_networks", p);
 	access_open(d, p);
 }
 

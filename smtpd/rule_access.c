@@ -7,11 +7,8 @@
 #include "dsn/dsn.h"
 #include "smtpd/access.h"
 
-static enum step ask_table(struct check *, const struct rule *,
-		    enum access_kind, struct str subject);
-static void	 send_question(struct check *, struct talk *);
-static enum step take_answer(struct check *, const void *msg);
-static enum step lookup_failed(struct check *);
+static enum step take_answer(struct check *,
+		    const struct msg_access_answer *);
 
 static enum step act_ok(struct check *, struct str);
 static enum step act_dunno(struct check *, struct str);
@@ -32,10 +29,9 @@ static enum step act_list(struct check *, struct str words);
 static enum step refuse_text(struct check *, int64_t code, const char *dsn,
 		    struct str text);
 static enum step add_attr(struct check *, const char *name, struct str value);
+static const char *who(struct check *);
+static const char *whose(const struct check *);
 static void	 log_action(struct check *, const char *what, struct str text);
-
-static const struct question question = { send_question, take_answer,
-	lookup_failed };
 
 /* access(5), ACCEPT ACTIONS to OTHER ACTIONS. */
 static const struct {
@@ -56,34 +52,31 @@ static const struct {
 enum step
 rule_check_client_access(struct check *c, const struct rule *r)
 {
-	return ask_table(c, r, ACCESS_CLIENT, c->s->name);
+	return check_access(c, r, THE_CLIENT, ACCESS_CLIENT);
+}
+
+enum step
+rule_check_reverse_client_access(struct check *c, const struct rule *r)
+{
+	return check_access(c, r, THE_REVERSE_CLIENT, ACCESS_CLIENT);
 }
 
 enum step
 rule_check_helo_access(struct check *c, const struct rule *r)
 {
-	if (c->s->helo.str.n == 0)
-		return NEXT;
-	return ask_table(c, r, ACCESS_DOMAIN, c->s->helo.str);
+	return check_access(c, r, THE_HELO, ACCESS_DOMAIN);
 }
 
 enum step
 rule_check_sender_access(struct check *c, const struct rule *r)
 {
-	const struct transaction *tx = c->s->tx;
-
-	if (tx == NULL)
-		return NEXT;
-	return ask_table(c, r, ACCESS_ADDRESS, tx->sender.n > 0 ? tx->sender :
-	    c->s->smtpd->conf.smtpd_null_access_lookup_key);
+	return check_access(c, r, THE_SENDER, ACCESS_ADDRESS);
 }
 
 enum step
 rule_check_recipient_access(struct check *c, const struct rule *r)
 {
-	struct str rcpt = check_rcpt(c);
-
-	return rcpt.n == 0 ? NEXT : ask_table(c, r, ACCESS_ADDRESS, rcpt);
+	return check_access(c, r, THE_RECIPIENT, ACCESS_ADDRESS);
 }
 
 enum step
@@ -91,48 +84,56 @@ rule_check_etrn_access(struct check *c, const struct rule *r)
 {
 	if (c->now != AT_ETRN)
 		return NEXT;
-	return ask_table(c, r, ACCESS_DOMAIN, c->subject);
+	c->party = (struct party){ c->subject,
+	    arena_cstr(c->arena, c->subject), check_class(c) };
+	return check_table(c, r->arg, ACCESS_DOMAIN, c->subject, take_answer);
 }
 
-/* --- the question --- */
-
-static enum step
-ask_table(struct check *c, const struct rule *r, enum access_kind kind,
-    struct str subject)
+/* Clients without a name are looked up too: by address. */
+enum step
+check_access(struct check *c, const struct rule *r, enum party_kind whose,
+    enum access_kind kind)
 {
-	c->rule = r;
-	c->table_kind = kind;
-	c->table_subject = subject;
-	return check_ask(c, &question);
-}
+	bool there = check_party(c, whose, &c->party);
+	struct str subject = c->party.value;
 
-static void
-send_question(struct check *c, struct talk *t)
-{
-	talk_send(t, MSG_access_ask, &(struct msg_access_ask){
-	    .tables = c->rule->arg, .kind = c->table_kind,
-	    .subject = c->table_subject, .subject_addr = c->s->addr,
-	    .service = str_of(service_name(c->s->smtpd->service)) });
+	if (whose == THE_SENDER && !there && c->s->tx != NULL) {
+		subject = c->s->smtpd->conf.smtpd_null_access_lookup_key;
+		there = true;
+	}
+	if (!there && kind != ACCESS_CLIENT)
+		return NEXT;
+	return check_table(c, r->arg, kind, subject, take_answer);
 }
 
 static enum step
-take_answer(struct check *c, const void *msg)
+take_answer(struct check *c, const struct msg_access_answer *m)
 {
-	const struct msg_access_answer *m = msg;
+	bool reverse = c->rule->def->run == rule_check_reverse_client_access;
+	unsigned depth = c->depth;
+	enum step step;
 
-	if (m->found == FOUND)
-		return do_action(c, str_trim(arena_str(c->arena, m->value)));
 	if (m->found == NONE)
 		return NEXT;
-	log_warn(STRF ": " STRF, STRV(c->rule->arg), STRV(m->error));
-	return lookup_failed(c);
+	if (m->found != FOUND)
+		return check_lookup_failed(c, c->party.shown);
+	step = do_action(c, str_trim(arena_str(c->arena, m->value)));
+	/* Whoever owns an address writes its PTR: no reason to permit. */
+	return reverse ? check_no_permit(c, step, depth) : step;
 }
 
-static enum step
-lookup_failed(struct check *c)
+enum step
+check_no_permit(struct check *c, enum step step, unsigned depth)
 {
-	return refuse(c, 451, "4.3.0", "%s: Temporary lookup failure",
-	    check_subject(c));
+	if (c->depth > depth)
+		c->stack[c->depth - 1].no_permit = true;
+	if (step != PERMIT || c->discarded)
+		return step;
+	log_warn("restriction %s returns OK for %s", c->rule->def->name,
+	    c->party.shown);
+	log_warn("this is not allowed for security reasons");
+	log_warn("use DUNNO instead of OK if you want to make an exception");
+	return check_config_error(c);
 }
 
 /* --- what the table says --- */
@@ -145,7 +146,7 @@ do_action(struct check *c, struct str action)
 
 	if (!str_token(&text, " \t", &word)) {
 		log_warn("access table " STRF " entry has empty value",
-		    STRV(c->rule->arg));
+		    STRV(c->table));
 		return NEXT;
 	}
 	text = str_trim(text);
@@ -195,8 +196,7 @@ act_defer_if_permit(struct check *c, struct str text)
 {
 	refuse_text(c, 450, "4.7.1",
 	    text.n > 0 ? text : STR("Service unavailable"));
-	c->defer_if_permit = c->text;
-	return NEXT;
+	return check_tempfail(c, STR("defer_if_permit"));
 }
 
 static enum step
@@ -204,7 +204,7 @@ act_defer_if_reject(struct check *c, struct str text)
 {
 	refuse_text(c, 450, "4.7.1",
 	    text.n > 0 ? text : STR("Service unavailable"));
-	c->defer_if_reject = c->text;
+	check_defer_if_reject(c);
 	return NEXT;
 }
 
@@ -221,6 +221,7 @@ static enum step
 act_discard(struct check *c, struct str text)
 {
 	log_action(c, "discard", text);
+	c->discarded = true;
 	if (c->s->tx != NULL)
 		c->s->tx->flags |= MAIL_DISCARD;
 	return PERMIT;
@@ -287,12 +288,27 @@ act_list(struct check *c, struct str words)
 
 	l = rules_parse(c->s->smtpd, c->arena, words, "access table", &p);
 	if (p.n > 0 || !check_push(c, l)) {
-		log_warn("access table " STRF ": %s", STRV(c->rule->arg),
+		log_warn("access table " STRF ": %s", STRV(c->table),
 		    p.n > 0 ? p.v[0].text : "nested too deeply");
 		problems_free(&p);
-		return refuse(c, 451, "4.3.5", "Server configuration error");
+		return check_config_error(c);
 	}
 	return NEXT;
+}
+
+/* Whom the table was asked about; else, whom the list is about. */
+static const char *
+who(struct check *c)
+{
+	if (c->party.shown == NULL)
+		return check_subject(c);
+	return arena_printf(c->arena, "<%s>", c->party.shown);
+}
+
+static const char *
+whose(const struct check *c)
+{
+	return c->party.shown == NULL ? check_class(c) : c->party.class;
 }
 
 /* The text may begin with an enhanced code of its own. */
@@ -308,8 +324,8 @@ refuse_text(struct check *c, int64_t code, const char *dsn, struct str text)
 		dsn = own;
 		text = str_trim(str_from(text, n));
 	}
-	return refuse(c, code, dsn, "%s: %s rejected: " STRF,
-	    check_subject(c), check_class(c), STRV(text));
+	return refuse(c, code, dsn, "%s: %s rejected: " STRF, who(c), whose(c),
+	    STRV(text));
 }
 
 /* Goes to cleanup with the message; for this message alone. */
@@ -332,6 +348,6 @@ static void
 log_action(struct check *c, const char *what, struct str text)
 {
 	log_refusal(c->s, what, str_of(arena_printf(c->arena, "%s: %s "
-	    "triggers %s" STRF STRF, check_subject(c), check_class(c), what,
+	    "triggers %s" STRF STRF, who(c), whose(c), what,
 	    STRV(text.n > 0 ? STR(" ") : STR("")), STRV(text))));
 }

@@ -208,6 +208,7 @@ take_answer(struct check *c, const void *msg)
 					     CLASS_DEFAULT;
 	a->authorized = m->authorized != 0;
 	a->table = arena_str(c->arena, m->table);
+	a->recipient = arena_str(c->arena, m->recipient);
 	a->routed_retry = str_eq(m->transport, STR("retry"));
 	if (a->routed_retry || str_eq(m->transport, STR("error")))
 		a->text = arena_str(c->arena, m->nexthop);

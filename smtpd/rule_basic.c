@@ -40,17 +40,18 @@ enum step
 rule_defer_if_permit(struct check *c, const struct rule *r)
 {
 	(void)r;
-	rule_defer(c, r);
-	c->defer_if_permit = c->text;
-	return NEXT;
+	refuse(c, 450, "4.7.0", "%s: %s rejected: defer_if_permit requested",
+	    check_subject(c), check_class(c));
+	return check_tempfail(c, STR("defer_if_permit"));
 }
 
 enum step
 rule_defer_if_reject(struct check *c, const struct rule *r)
 {
 	(void)r;
-	rule_defer(c, r);
-	c->defer_if_reject = c->text;
+	refuse(c, 450, "4.7.0", "%s: %s rejected: defer_if_reject requested",
+	    check_subject(c), check_class(c));
+	check_defer_if_reject(c);
 	return NEXT;
 }
 
@@ -68,6 +69,13 @@ rule_later(struct check *c, const struct rule *r)
 {
 	return refuse(c, 451, "4.3.5", "Server configuration error: %s",
 	    r->def->name);
+}
+
+enum step
+rule_removed(struct check *c, const struct rule *r)
+{
+	(void)r;
+	return check_config_error(c);
 }
 
 enum step

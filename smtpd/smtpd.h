@@ -7,7 +7,7 @@
  * content.c  DATA, BDAT: content to cleanup, its verdict to the client
  * access.c   restriction lists: parsing, the evaluation that may wait
  * ask.c      what a rule asks of another process
- * rule_*.c   the restrictions themselves
+ * rule_*.c   the restrictions themselves; rbl_match.c: filters of DNS lists
  * limit.c    per-client limits (anvil), errors, junk
  * peer.c     who the client is, and how log lines name it
  *
@@ -48,7 +48,8 @@ struct smtpd {				/* the process */
 	int64_t		    message_size_limit, line_max;
 	bool		    smtputf8, soft_bounce;
 	struct match_list  *mynetworks, *interfaces, *limit_exceptions,
-			   *rewrite_clients;	/* its tables */
+			   *rewrite_clients,	/* its tables */
+			   *mx_backup;
 	const struct rule_list *rules[STAGE__MAX];
 	const struct rule_list *unlisted_rcpt, *unlisted_sender;
 	struct map	   *classes;	/* name: struct rule_list */

@@ -34,6 +34,12 @@ bool		 address_hostname_valid(struct str);
 /* "[127.0.0.1]", "[IPv6:::1]": the address inside, or false. */
 bool		 address_literal(struct str domain, struct str *addr);
 
+/*
+ * The domain as DNS has it: lower case, A-labels (RFC 5890). False: it has
+ * no such form.
+ */
+bool		 address_domain_ascii(struct str, struct buf *out);
+
 /* Local part quoted where it must be. 821: for commands; 822: headers. */
 void		 address_quote_821(struct str addr, struct buf *out);
 void		 address_quote_822(struct str addr, struct buf *out);

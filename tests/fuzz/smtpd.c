@@ -317,12 +317,13 @@ make_peers(struct service *s)
 	int fd[2];
 
 	list_init(&s->peers);
+	list_init(&s->lost);
 	list_init(&s->waits);
 	for (size_t i = 0; i < nitems(roles); i++) {
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
 		    SOCK_NONBLOCK, 0, fd) != 0)
 			abort();
-		peers_add(s, &(struct msg_peer){ .role = roles[i],
+		peers_add(s, &(struct msg_peer){ .role = roles[i], .instance = i,
 		    .service = STR(""), .side = 0, .channel = fd[0] });
 		channel_new(w.loop, fd[1], roles[i], ROLE_SMTPD, 1, &others,
 		    NULL);
