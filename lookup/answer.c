@@ -14,6 +14,8 @@ static enum found search(struct search *, struct arena *,
 		    const struct msg_access_ask *);
 static enum found search_address(struct search *, struct arena *,
 		    struct str address);
+static enum found search_owner(struct search *, struct arena *,
+		    struct str address);
 
 void
 answer_address(struct site *s, struct arena *arena,
@@ -111,8 +113,29 @@ search(struct search *q, struct arena *arena,
 	case ACCESS_KEY:
 		buf_str(&q->key, ask->subject);
 		return tables_get(q->tables, ask->subject, &q->value);
+	case ACCESS_OWNER:
+		return search_owner(q, arena, ask->subject);
 	}
 	return found;
+}
+
+/* smtpd_sender_login_maps: the keys of virtual(5). */
+static enum found
+search_owner(struct search *q, struct arena *arena, struct str address)
+{
+	struct str why, extension;
+	struct route route;
+	enum found found;
+
+	found = router_resolve(q->site->router, arena, address, STR(""),
+	    &route, &why);
+	if (found == RETRY)
+		return RETRY;
+	if (found == FOUND)
+		address = route.recipient;
+	return tables_find_address(q->tables,
+	    router_find_conf(q->site->router), FIND_DEFAULT, address,
+	    &q->value, &extension);
 }
 
 /* By its last form, as Postfix; the empty sender has a key of its own. */

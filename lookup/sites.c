@@ -20,11 +20,14 @@ static const char *const maps[] = {
 	"rbl_reply_maps", "relay_clientcerts", "smtpd_client_event_limit_exceptions",
 	"smtpd_command_filter", "smtpd_discard_ehlo_keyword_address_maps",
 	"smtpd_milter_maps", "smtpd_reject_footer_maps",
-	"smtpd_sender_login_maps",
 };
+/* Lists that are asked whole, by their parameter's name. */
+static const char *const whole[] = { "smtpd_sender_login_maps" };
 
 static void	open_site(struct lookup *, struct site *, struct problems *);
 static void	allow_named(struct lookup *, struct site *,
+		    const char *parameter, struct problems *);
+static void	allow_whole(struct lookup *, struct site *,
 		    const char *parameter, struct problems *);
 static void	allow_all(struct lookup *, struct site *, struct str list,
 		    unsigned depth, struct buf *why);
@@ -113,6 +116,8 @@ open_site(struct lookup *l, struct site *s, struct problems *problems)
 		allow_named(l, s, restrictions[i], problems);
 	for (size_t i = 0; i < nitems(maps); i++)
 		allow_named(l, s, maps[i], problems);
+	for (size_t i = 0; i < nitems(whole); i++)
+		allow_whole(l, s, whole[i], problems);
 	rest = conf_get(s->conf, "smtpd_restriction_classes");
 	while (conf_list_next(&rest, &item)) {
 		struct buf name;
@@ -138,6 +143,27 @@ allow_named(struct lookup *l, struct site *s, const char *parameter,
 		value = conf_expand(s->conf, str_of(raw), problems);
 	buf_init(&why, 2000);
 	allow_all(l, s, value, 0, &why);
+	file = conf_where(s->conf, str_of(parameter), &line);
+	if (why.n > 0)
+		problem_add(problems, true, file, line, "%s: %s", parameter,
+		    buf_cstr(&why));
+	buf_free(&why);
+}
+
+static void
+allow_whole(struct lookup *l, struct site *s, const char *parameter,
+    struct problems *problems)
+{
+	struct str value = conf_get(s->conf, parameter);
+	const char *file;
+	struct buf why;
+	int line = 0;
+
+	if (value.n == 0)
+		return;
+	buf_init(&why, 2000);
+	allow(l, s, value, &why);
+	map_set(s->tables, str_of(parameter), map_get(s->tables, value));
 	file = conf_where(s->conf, str_of(parameter), &line);
 	if (why.n > 0)
 		problem_add(problems, true, file, line, "%s: %s", parameter,

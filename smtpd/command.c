@@ -11,6 +11,7 @@ static void greet_counted(struct session *, bool ok);
 static void greet_checked(struct session *, enum outcome);
 static void hello(struct session *, struct str name, bool esmtp, bool lmtp);
 static void hello_checked(struct session *, enum outcome);
+static void hello_listed(struct session *);
 static void capabilities(struct session *);
 static void etrn_checked(struct session *, enum outcome);
 static void etrn_reply(struct session *);
@@ -93,10 +94,19 @@ hello_checked(struct session *s, enum outcome outcome)
 {
 	if (outcome == REFUSED)
 		keep(&s->helo, STR(""));
-	else if (s->esmtp)
-		capabilities(s);
-	else
+	else if (s->esmtp) {
+		s->mechanisms_known = false;
+		auth_list(s, hello_listed);
+		return;
+	} else
 		reply(s, "250 " STRF, STRV(s->smtpd->myhostname));
+	wait_over(s, COMMAND);
+}
+
+static void
+hello_listed(struct session *s)
+{
+	capabilities(s);
 	wait_over(s, COMMAND);
 }
 
@@ -116,13 +126,16 @@ static void
 capabilities(struct session *s)
 {
 	struct smtpd *d = s->smtpd;
-	char size[32] = "SIZE";
+	char size[32] = "SIZE", auth[1020], old_auth[1020];
 	const struct { const char *keyword, *line; bool on; } all[] = {
 		{ "PIPELINING", "PIPELINING", true },
 		{ "SIZE", size, true },
 		{ "VRFY", "VRFY", !d->conf.disable_vrfy_command },
 		{ "EXPN", "EXPN", d->conf.smtpd_expn_enable },
 		{ "ETRN", "ETRN", !s->lmtp },
+		{ "AUTH", auth, auth_is_offered(s) },
+		{ "AUTH", old_auth, auth_is_offered(s) &&
+		    d->conf.broken_sasl_auth_clients },
 		{ "ENHANCEDSTATUSCODES", "ENHANCEDSTATUSCODES", true },
 		{ "8BITMIME", "8BITMIME", true },
 		{ "DSN", "DSN", true },
@@ -135,6 +148,9 @@ capabilities(struct session *s)
 	if (d->message_size_limit > 0)
 		snprintf(size, sizeof(size), "SIZE %lld",
 		    (long long)d->message_size_limit);
+	snprintf(auth, sizeof(auth), "AUTH " STRF, STRV(s->mechanisms.str));
+	snprintf(old_auth, sizeof(old_auth), "AUTH=" STRF,
+	    STRV(s->mechanisms.str));
 	const char *held = host;
 
 	for (size_t i = 0; i < nitems(all); i++) {
@@ -173,7 +189,7 @@ void
 cmd_help(struct session *s, struct str arg)
 {
 	(void)arg;
-	reply_more(s, "214-2.0.0 HELO EHLO MAIL RCPT DATA BDAT RSET NOOP "
+	reply_more(s, "214-2.0.0 HELO EHLO MAIL RCPT DATA BDAT AUTH RSET NOOP "
 	    "VRFY ETRN HELP QUIT");
 	reply(s, "214 2.0.0 Questions about this server: postmaster@" STRF,
 	    STRV(s->smtpd->myhostname));
@@ -184,13 +200,6 @@ cmd_starttls(struct session *s, struct str arg)
 {
 	(void)arg;
 	reply(s, "502 5.5.1 Error: command not implemented");
-}
-
-void
-cmd_auth(struct session *s, struct str arg)
-{
-	(void)arg;
-	reply(s, "503 5.5.1 Error: authentication not enabled");
 }
 
 /* RFC 5321 3.5.3, 7.3: always 252, so that nobody can list our users. */

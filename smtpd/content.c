@@ -147,6 +147,20 @@ begin(struct session *s, struct channel *c)
 	wait_over(s, DATA);
 }
 
+/* For Received: RFC 3848, RFC 6531 4.3. */
+static struct str
+protocol(const struct session *s, const struct transaction *tx)
+{
+	const char *base = s->lmtp ? "LMTP" : tx->smtputf8 ? "UTF8SMTP" :
+	    "ESMTP";
+
+	if (!s->esmtp)
+		return STR("SMTP");
+	return str_of(arena_printf(tx->arena, "%s%s%s", base,
+	    session_has_tls(s) ? "S" : "",
+	    s->sasl_user.str.n > 0 ? "A" : ""));
+}
+
 static void
 send_envelope(struct session *s, struct talk *t)
 {
@@ -155,15 +169,16 @@ send_envelope(struct session *s, struct talk *t)
 		.flags = tx->flags, .sender = tx->sender,
 		.client_name = s->name, .client_addr = s->addr,
 		.client_port = s->port, .helo = s->helo.str,
-		.protocol = s->lmtp ? STR("LMTP") :
-		    s->esmtp ? STR("ESMTP") : STR("SMTP"),
 		.dsn_envid = tx->dsn_envid, .dsn_ret = tx->dsn_ret,
 		.encoding = tx->encoding, .filter = tx->filter,
 		.size_hint = tx->size_hint,
+		.sasl_method = s->sasl_method.str,
+		.sasl_user = s->sasl_user.str, .sasl_sender = tx->sasl_sender,
 	};
 
-	if (s->esmtp && !s->lmtp && tx->smtputf8)
-		m.protocol = STR("UTF8SMTP");
+	m.protocol = protocol(s, tx);
+	if (s->smtpd->conf.smtpd_sasl_authenticated_header)
+		m.flags |= MAIL_AUTH_HEADER;
 	if (s->local)
 		m.flags |= MAIL_LOCAL_CLIENT;
 	m.rewrite_domain = s->local ? STR("local") :
@@ -334,6 +349,28 @@ finish_checked(struct session *s, enum outcome outcome)
 /* --- what cleanup says --- */
 
 static void
+log_client(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	struct buf line;
+
+	buf_init(&line, 8192);
+	buf_printf(&line, "client=" STRF "[" STRF "]", STRV(s->name),
+	    STRV(s->addr));
+	if (s->sasl_method.str.n > 0)
+		buf_printf(&line, ", sasl_method=" STRF,
+		    STRV(s->sasl_method.str));
+	if (s->sasl_user.str.n > 0)
+		buf_printf(&line, ", sasl_username=" STRF,
+		    STRV(s->sasl_user.str));
+	if (tx->sasl_sender.n > 0)
+		buf_printf(&line, ", sasl_sender=" STRF,
+		    STRV(tx->sasl_sender));
+	log_mail(tx->queue_id, "%s", buf_cstr(&line));
+	buf_free(&line);
+}
+
+static void
 on_verdict(void *ctx, struct talk *t, enum msg id, const void *msg)
 {
 	struct session *s = ctx;
@@ -345,8 +382,7 @@ on_verdict(void *ctx, struct talk *t, enum msg id, const void *msg)
 	if (id == MSG_mail_id) {
 		tx->queue_id = arena_str(tx->arena,
 		    ((const struct msg_mail_id *)msg)->queue_id);
-		log_mail(tx->queue_id, "client=" STRF "[" STRF "]",
-		    STRV(s->name), STRV(s->addr));
+		log_client(s);
 		return;
 	}
 	tx->cleanup = NULL;

@@ -83,6 +83,7 @@ rate_limit(const struct session *s, enum client_event event)
 	case CLIENT_RCPT:
 		return conf->smtpd_client_recipient_rate_limit;
 	case CLIENT_AUTH:
+		return conf->smtpd_client_auth_rate_limit;
 	case CLIENT_TLS:
 		break;
 	}

@@ -72,6 +72,12 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	    "local_header_rewrite_clients", p);
 	d->mx_backup = networks(d, d->conf.permit_mx_backup_networks,
 	    "permit_mx_backup_networks", p);
+	d->sasl_exceptions = networks(d,
+	    d->conf.smtpd_sasl_exceptions_networks,
+	    "smtpd_sasl_exceptions_networks", p);
+	d->sasl_filter = networks(d, d->conf.smtpd_sasl_mechanism_filter,
+	    "smtpd_sasl_mechanism_filter", p);
+	auth_open(d, p);
 	access_open(d, p);
 }
 

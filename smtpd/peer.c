@@ -119,6 +119,9 @@ client_is_local(struct session *s)
 			m = d->mynetworks;
 		else if (str_chr(item, ':') < item.n)
 			m = d->rewrite_clients;
+		if (str_eq_nocase(item, STR("permit_sasl_authenticated")) &&
+		    s->sasl_user.str.n > 0)
+			return true;
 		if (m != NULL &&
 		    match_list_addr(m, s->name, s->addr) == FOUND)
 			return true;

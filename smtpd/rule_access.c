@@ -89,6 +89,18 @@ rule_check_etrn_access(struct check *c, const struct rule *r)
 	return check_table(c, r->arg, ACCESS_DOMAIN, c->subject, take_answer);
 }
 
+enum step
+rule_check_sasl_access(struct check *c, const struct rule *r)
+{
+	struct str user = c->s->sasl_user.str;
+
+	if (user.n == 0)
+		return NEXT;
+	c->party = (struct party){ user, arena_cstr(c->arena, user),
+	    "SASL login name" };
+	return check_table(c, r->arg, ACCESS_KEY, user, take_answer);
+}
+
 /* Clients without a name are looked up too: by address. */
 enum step
 check_access(struct check *c, const struct rule *r, enum party_kind whose,

@@ -130,15 +130,6 @@ by_network(struct check *c, enum found found)
 	    check_subject(c));
 }
 
-/* Nobody is logged in or shows a certificate before smtpd can do these. */
-enum step
-rule_permit_sasl_authenticated(struct check *c, const struct rule *r)
-{
-	(void)c;
-	(void)r;
-	return NEXT;
-}
-
 enum step
 rule_permit_tls(struct check *c, const struct rule *r)
 {

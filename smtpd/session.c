@@ -22,6 +22,7 @@ enum {				/* what a command needs */
 	NO_ARG	  = 1 << 5,
 	LAST	  = 1 << 6,	/* ends a pipelined group: RFC 2920 3.1 */
 	JUNK	  = 1 << 7,	/* does nothing: counted */
+	NO_MAIL	  = 1 << 9,	/* not in a transaction, for AUTH */
 };
 
 static size_t	on_command(struct session *, struct str in);
@@ -34,6 +35,7 @@ static const struct state_def {
 } states[] = {
 	[GREET]	  = { "greet",	 NULL },
 	[COMMAND] = { "command", on_command },
+	[AUTH]	  = { "auth",	 on_auth_line },
 	[DATA]	  = { "data",	 on_data },
 	[BDAT]	  = { "bdat",	 on_chunk },
 	[WAIT]	  = { "wait",	 NULL },
@@ -50,7 +52,7 @@ static const struct command {
 	{ "EHLO",     cmd_ehlo,	    LAST },
 	{ "LHLO",     cmd_lhlo,	    LAST },
 	{ "STARTTLS", cmd_starttls, LAST },
-	{ "AUTH",     cmd_auth,	    NEED_HELO | NOT_IN_TX },
+	{ "AUTH",     cmd_auth,	    NEED_HELO | NO_MAIL },
 	{ "MAIL",     cmd_mail,	    NEED_HELO | NOT_IN_TX },
 	{ "RCPT",     cmd_rcpt,	    NEED_MAIL | NOT_BDAT },
 	{ "DATA",     cmd_data,	    NEED_TX | NOT_BDAT | NEED_RCPT | NO_ARG |
@@ -74,6 +76,7 @@ static const struct {
 	{ NEED_HELO, "503 5.5.1 Error: send HELO/EHLO first" },
 	{ NOT_BDAT,  "503 5.5.1 Error: %s after BDAT" },
 	{ NOT_IN_TX, "503 5.5.1 Error: nested MAIL command" },
+	{ NO_MAIL,   "503 5.5.1 Error: MAIL transaction in progress" },
 	{ NEED_MAIL, "503 5.5.1 Error: need MAIL command" },
 	{ NEED_TX,   "503 5.5.1 Error: need RCPT command" },
 	{ NEED_RCPT, "554 5.5.1 Error: no valid recipients" },
@@ -156,6 +159,7 @@ session_close(struct session *s, const char *why)
 	log_end(s);
 	limit_gone(s);
 	access_cancel(s);
+	auth_cancel(s);
 	talk_close(&s->ask);
 	dns_cancel(&s->naming);
 	transaction_reset(s);
@@ -308,6 +312,7 @@ holds(const struct session *s, unsigned flag, struct str arg)
 	case NEED_RCPT:
 		return s->tx->nrcpts > 0;
 	case NOT_IN_TX:
+	case NO_MAIL:
 		return s->tx == NULL;
 	case NOT_BDAT:
 		return s->tx == NULL || !s->tx->bdat;
@@ -468,6 +473,12 @@ reply_more(struct session *s, const char *fmt, ...)
 }
 
 void
+reply_line(struct session *s, struct str line)
+{
+	put_reply(s, line);
+}
+
+void
 reply_close(struct session *s, const char *fmt, ...)
 {
 	va_list ap;
@@ -488,7 +499,7 @@ put_reply(struct session *s, struct str text)
 {
 	struct buf out;
 
-	buf_init(&out, 4096);
+	buf_init(&out, 32768);
 	log_escape(text, &out);
 	buf_puts(&out, "\r\n");
 	stream_write(s->stream, buf_view(&out));

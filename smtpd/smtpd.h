@@ -8,6 +8,7 @@
  * access.c   restriction lists: parsing, the evaluation that may wait
  * ask.c      what a rule asks of another process
  * rule_*.c   the restrictions themselves; rbl_match.c: filters of DNS lists
+ * auth.c     AUTH: opaque steps between the client and auth
  * limit.c    per-client limits (anvil), errors, junk
  * peer.c     who the client is, and how log lines name it
  *
@@ -50,6 +51,8 @@ struct smtpd {				/* the process */
 	struct match_list  *mynetworks, *interfaces, *limit_exceptions,
 			   *rewrite_clients,	/* its tables */
 			   *mx_backup;
+	struct match_list  *sasl_exceptions, *sasl_filter;
+	unsigned	    sasl_refused, sasl_tls_refused; /* SASL_ bits */
 	const struct rule_list *rules[STAGE__MAX];
 	const struct rule_list *unlisted_rcpt, *unlisted_sender;
 	struct map	   *classes;	/* name: struct rule_list */
@@ -59,7 +62,7 @@ struct smtpd {				/* the process */
 	bool		    draining;
 };
 
-enum state { GREET, COMMAND, DATA, BDAT, WAIT, CLOSE, STATE__MAX };
+enum state { GREET, COMMAND, AUTH, DATA, BDAT, WAIT, CLOSE, STATE__MAX };
 
 /* What a command counts as in the line "disconnect from". */
 struct tally { unsigned good, all; };
@@ -75,7 +78,7 @@ struct attr { struct list link; struct str name, value; };
 struct transaction {			/* MAIL to its end */
 	struct arena   *arena;
 	struct str	sender;
-	struct str	dsn_envid, encoding;
+	struct str	dsn_envid, encoding, sasl_sender;
 	unsigned	dsn_ret;
 	bool		smtputf8;
 	uint64_t	size_hint;
@@ -127,6 +130,16 @@ struct session {			/* one client, connect to disconnect */
 	void		 (*named)(struct session *);
 	struct kept	   helo;		/* "" before HELO */
 	struct kept	   site;		/* of ETRN */
+	/* logging in (auth.c) */
+	struct str	   server_addr, server_port;
+	struct talk	  *login;		/* with auth */
+	struct wait_peer  *auth_wait;
+	void		 (*auth_listed)(struct session *);
+	bool		   mechanisms_known;
+	struct kept	   mechanisms;		/* as EHLO says them */
+	struct kept	   auth_name, auth_initial; /* of AUTH under way */
+	bool		   auth_has_initial;
+	struct kept	   sasl_user, sasl_method; /* "": not logged in */
 	struct str	   where;		/* last command, for logs */
 	bool		   esmtp, lmtp;
 	bool		   limited;	/* not in limit_exceptions */
@@ -150,6 +163,8 @@ void		 reply(struct session *, const char *fmt, ...) PRINTF(2, 3);
 /* A line of a reply that goes on: "250-PIPELINING". */
 void		 reply_more(struct session *, const char *fmt, ...)
 		    PRINTF(2, 3);
+/* A long line, as it is: "334 ..."; not counted. */
+void		 reply_line(struct session *, struct str);
 /* A reply and the end: 421 and its like. */
 void		 reply_close(struct session *, const char *fmt, ...)
 		    PRINTF(2, 3);
@@ -176,6 +191,22 @@ void		 cmd_help(struct session *, struct str arg);
 void		 cmd_quit(struct session *, struct str arg);
 void		 cmd_auth(struct session *, struct str arg);
 void		 cmd_starttls(struct session *, struct str arg);
+/* --- auth.c --- */
+/* What main.cf says of logins. */
+void		 auth_open(struct smtpd *, struct problems *);
+/* Which mechanisms this session gets; then done(). */
+void		 auth_list(struct session *, void (*done)(struct session *));
+bool		 auth_is_offered(const struct session *);
+size_t		 on_auth_line(struct session *, struct str in);
+void		 auth_cancel(struct session *);	/* and nobody is logged in */
+#define SESSION_BINDING 32
+bool		 session_has_tls(const struct session *);
+unsigned	 session_tls_bits(const struct session *);
+/* RFC 9266's bytes; false: this session has none. */
+bool		 session_binding(const struct session *,
+		    uint8_t out[SESSION_BINDING]);
+/* Of a client certificate that was verified, or "". */
+struct str	 session_cert_name(const struct session *);
 /* --- transaction.c --- */
 void		 cmd_mail(struct session *, struct str arg);
 void		 cmd_rcpt(struct session *, struct str arg);

@@ -2,12 +2,13 @@
  * transaction - MAIL and RCPT: from a path and parameters to an envelope.
  *
  * RFC 5321 4.1.1.2, 4.1.1.3; parameters: SIZE (RFC 1870), BODY (RFC 6152),
- * SMTPUTF8 (RFC 6531), RET ENVID NOTIFY ORCPT (RFC 3461).
+ * SMTPUTF8 (RFC 6531), RET ENVID NOTIFY ORCPT (RFC 3461), AUTH (RFC 4954 5).
  */
 #include "address/address.h"
 #include "smtpd/smtpd.h"
 
 #define TRANSACTION_MEMORY (512UL << 20)  /* bounded by smtpd_recipient_limit */
+#define AUTH_MAX	   500
 #define ENVID_MAX	   100		 /* RFC 3461 4.4 */
 #define ORCPT_MAX	   500		 /* RFC 3461 4.2 */
 
@@ -23,13 +24,14 @@ static const char *read_body(struct session *, struct rcpt *, struct str);
 static const char *read_utf8(struct session *, struct rcpt *, struct str);
 static const char *read_ret(struct session *, struct rcpt *, struct str);
 static const char *read_envid(struct session *, struct rcpt *, struct str);
+static const char *read_auth(struct session *, struct rcpt *, struct str);
 static const char *read_notify(struct session *, struct rcpt *, struct str);
 static const char *read_orcpt(struct session *, struct rcpt *, struct str);
 
 static const struct param_reader mail_params[] = {
 	{ "SIZE", read_size },	 { "BODY", read_body },
 	{ "SMTPUTF8", read_utf8 }, { "RET", read_ret },
-	{ "ENVID", read_envid },
+	{ "ENVID", read_envid },  { "AUTH", read_auth },
 };
 static const struct param_reader rcpt_params[] = {
 	{ "NOTIFY", read_notify }, { "ORCPT", read_orcpt },
@@ -315,6 +317,23 @@ read_envid(struct session *s, struct rcpt *r, struct str value)
 	    !xtext_decode(value, s->tx->arena, &s->tx->dsn_envid) ||
 	    s->tx->dsn_envid.n > ENVID_MAX)
 		return "501 5.5.4 Bad ENVID parameter syntax";
+	return NULL;
+}
+
+/* Who sent it first, as somebody says whom we know (RFC 4954 5). */
+static const char *
+read_auth(struct session *s, struct rcpt *r, struct str value)
+{
+	struct str sender;
+
+	(void)r;
+	if (!s->smtpd->conf.smtpd_sasl_auth_enable)
+		return "503 5.5.4 Error: authentication disabled";
+	if (value.n == 0 || value.n > AUTH_MAX ||
+	    !xtext_decode(value, s->tx->arena, &sender))
+		return "501 5.5.4 Bad AUTH parameter syntax";
+	if (s->sasl_user.str.n > 0 && !str_eq(sender, STR("<>")))
+		s->tx->sasl_sender = sender;
 	return NULL;
 }
 

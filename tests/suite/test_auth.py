@@ -1,0 +1,262 @@
+"""Logging in: mechanisms, stores, refusals that read alike, log lines.
+
+With Python's smtplib, swaks, curl, msmtp, gsasl and raw lines, on the plain
+port; TLS has its own tests (test_submission.py).
+"""
+import base64
+import hashlib
+import hmac
+import os
+import re
+import subprocess
+import sys
+
+from harness import Instance, Wire, main, need, wait_for
+
+PASSWORD = "correct horse"
+SETTINGS = ("smtpd_sasl_auth_enable = yes",
+            "smtpd_recipient_restrictions = permit_sasl_authenticated, reject",
+            "smtpd_relay_restrictions = permit_sasl_authenticated, reject")
+
+
+def b64(data):
+    return base64.b64encode(data if isinstance(data, bytes) else data.encode()).decode()
+
+
+def plain(user, password, authzid=""):
+    return b64("%s\0%s\0%s" % (authzid, user, password))
+
+
+def add_user(i, name, password=PASSWORD):
+    i.run("postern", "-c", i.etc, "user", "add", "--stdin", name,
+          stdin=password.encode() + b"\n")
+
+
+def instance(*more, users=("ann@example.test",)):
+    i = Instance(settings=SETTINGS + more)
+    for u in users:
+        add_user(i, u)
+    return i
+
+
+def hello(i):
+    w = Wire(i.port)
+    need(w.reply().startswith("220"))
+    w.ehlo = w.say("EHLO client.test").splitlines()
+    return w
+
+
+def auth_words(w):
+    for line in w.ehlo:
+        if line[4:].startswith("AUTH "):
+            return line[9:].split()
+    return []
+
+
+class Scram:
+    """RFC 5802's client, with every part to be got wrong on purpose."""
+
+    def __init__(self, user, password, name="SCRAM-SHA-256", flag="n", binding=b"", nonce="rOprNGfwEbeRWgbNEkqO"):
+        self.password, self.hash = password, "sha256" if "256" in name else "sha1"
+        self.gs2 = flag + ",,"
+        self.binding = binding
+        self.bare = "n=%s,r=%s" % (user.replace("=", "=3D").replace(",", "=2C"), nonce)
+        self.first = self.gs2 + self.bare
+
+    def final(self, server_first):
+        got = dict(p.split("=", 1) for p in server_first.split(","))
+        self.iterations, self.salt = int(got["i"]), got["s"]
+        without = "c=%s,r=%s" % (b64(self.gs2.encode() + self.binding), got["r"])
+        salted = hashlib.pbkdf2_hmac(self.hash, self.password.encode(), base64.b64decode(got["s"]), int(got["i"]))
+        mac = lambda key, text: hmac.new(key, text, self.hash).digest()  # noqa: E731
+        client = mac(salted, b"Client Key")
+        auth = ",".join((self.bare, server_first, without)).encode()
+        proof = bytes(a ^ b for a, b in zip(client, mac(hashlib.new(self.hash, client).digest(), auth)))
+        self.server = b64(mac(mac(salted, b"Server Key"), auth))
+        return without + ",p=" + b64(proof)
+
+
+def scram(w, user, password, name="SCRAM-SHA-256", **kw):
+    """The last reply of a SCRAM login, and the client's state."""
+    c = Scram(user, password, name, **kw)
+    got = w.say("AUTH %s %s" % (name, b64(c.first)))
+    if not got.startswith("334 "):
+        return got, c
+    got = w.say(b64(c.final(base64.b64decode(got[4:]).decode())))
+    if not got.startswith("334 "):
+        return got, c
+    need(base64.b64decode(got[4:]).decode() == "v=" + c.server, "server's proof", got)
+    return w.say(""), c
+
+
+def test_mechanisms():
+    """Each mechanism, right and wrong; all refusals read alike."""
+    with instance() as i:
+        w = hello(i)
+        need(sorted(auth_words(w)) == ["LOGIN", "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"], w.ehlo)
+        ok = "235 2.7.0 Authentication successful"
+        no = "535 5.7.8 Error: authentication failed: authentication failure"
+        user = "ann@example.test"
+        need(w.say("AUTH PLAIN " + plain(user, "wrong")) == no)
+        need(w.say("AUTH PLAIN " + plain("nobody", PASSWORD)) == no)
+        need(w.say("AUTH PLAIN " + plain(user, PASSWORD, "bob")) == no)
+        need(w.say("AUTH PLAIN") == "334 ")
+        need(w.say(plain(user, "wrong")) == no)
+        need(w.say("AUTH LOGIN") == "334 " + b64("Username:"))
+        need(w.say(b64(user)) == "334 " + b64("Password:"))
+        need(w.say(b64("wrong")) == no)
+        w.close()
+        w = hello(i)
+        for name in "SCRAM-SHA-256", "SCRAM-SHA-1":
+            need(scram(w, user, "wrong", name)[0] == no, name)
+            need(scram(w, "nobody@example.test", PASSWORD, name)[0] == no, name)
+        for good in (
+                lambda w: w.say("AUTH PLAIN " + plain(user, PASSWORD)),
+                lambda w: w.say("AUTH PLAIN " + plain("ANN@example.test", PASSWORD)),
+                lambda w: (w.say("AUTH PLAIN"), w.say(plain(user, PASSWORD)))[1],
+                lambda w: (w.say("auth login"), w.say(b64(user)), w.say(b64(PASSWORD)))[2],
+                lambda w: (w.say("AUTH LOGIN " + b64(user)), w.say(b64(PASSWORD)))[1],
+                lambda w: scram(w, user, PASSWORD)[0],
+                lambda w: scram(w, user, PASSWORD, "SCRAM-SHA-1")[0]):
+            w = hello(i)
+            need(good(w) == ok)
+            need(w.say("AUTH PLAIN " + plain(user, PASSWORD)) ==
+                 "503 5.5.1 Error: already authenticated")
+            need(w.say("MAIL FROM:<ann@example.test>").startswith("250"))
+            need(w.say("RCPT TO:<bob@example.test>").startswith("250"))
+            w.close()
+
+
+def test_after_failure():
+    """An exchange that failed can't be carried on, nor another begun in it."""
+    with instance() as i:
+        w = hello(i)
+        user = "ann@example.test"
+        # A downgrade: "y" says that the client thinks we have no -PLUS.
+        need(scram(w, user, "wrong")[0].startswith("535"))
+        need(w.say("").startswith("500 5.5.2"))
+        need(w.say("MAIL FROM:<a@example.test>").startswith("250"))
+        need(w.say("RCPT TO:<bob@example.test>").startswith("554 5.7.1"))
+        need(w.say("RSET").startswith("250"))
+        need(w.say("AUTH PLAIN " + plain(user, PASSWORD)).startswith("235"))
+        w.close()
+
+
+def test_unknown_users():
+    """A user who is not there has a salt, the same each time, as others."""
+    with instance() as i:
+        def salt(user):
+            w = hello(i)
+            got, c = scram(w, user, "wrong")
+            need(got.startswith("535"), got)
+            w.close()
+            return c.salt, c.iterations
+        need(salt("nobody") == salt("nobody") == salt("NOBODY"), "salt changes")
+        need(salt("nobody")[0] != salt("nobody2")[0], "one salt for all")
+        need(salt("nobody")[1] == salt("ann@example.test")[1], "iterations tell")
+        need(len(salt("nobody")[0]) == len(salt("ann@example.test")[0]), "size tells")
+        before = salt("nobody")
+        i.stop()
+        i.start()
+        need(salt("nobody") == before, "a restart changes the salt")
+
+
+def test_bad_syntax():
+    with instance() as i:
+        w = hello(i)
+        need(w.say("AUTH").startswith("501 5.5.4 Syntax: AUTH mechanism"))
+        need(w.say("AUTH PLAIN a b").startswith("501 5.5.4"))
+        need(w.say("AUTH CRAM-MD5").startswith("535 5.7.8"))
+        need(w.say("AUTH EXTERNAL =").startswith("535 5.7.8"))
+        need(w.say("AUTH PLAIN !!!!").startswith("535 5.7.8"))
+        need(w.say("AUTH PLAIN =").startswith(("535 5.7.8", "334")))
+        w.close()
+        w = hello(i)
+        for first in ("n,,", "n,", "", "n,,n=a", "y,,m=ext,n=a,r=b", "p=,,n=a,r=b", "n,,n=,r=x",
+                      "n,,n=a,r=", "x,,n=a,r=b", "n,,n=a\0b,r=c", "n,b=c,n=a,r=b"):
+            got = w.say("AUTH SCRAM-SHA-256 " + (b64(first) or "="))
+            need(got.startswith("535 5.7.8") or got.startswith("421"), first, got)
+            if got.startswith("421"):
+                w.close()
+                w = hello(i)
+        w.close()
+        w = hello(i)
+        need(w.say("AUTH LOGIN").startswith("334"))
+        need(w.say("*") == "501 5.7.0 Authentication aborted")
+        need(i.wait_log(r"SASL LOGIN authentication aborted"))
+        need(w.say("AUTH LOGIN").startswith("334"))
+        need(w.say("A" * 12300).startswith("500 5.5.6 SASL response limit exceeded"))
+        need(w.closed(), "open after a response without end")
+        w = hello(i)
+        w.say("MAIL FROM:<a@example.test>")
+        need(w.say("AUTH PLAIN").startswith("503 5.5.1 Error: MAIL transaction in progress"))
+        w.close()
+    with Instance() as i:
+        w = hello(i)
+        need(not auth_words(w), w.ehlo)
+        need(w.say("AUTH PLAIN x") == "503 5.5.1 Error: authentication not enabled")
+        w.close()
+
+
+def test_log_and_headers():
+    """Postfix's log lines, and fail2ban's shipped filter on them."""
+    with instance("smtpd_sasl_authenticated_header = yes") as i:
+        w = hello(i)
+        w.say("AUTH PLAIN " + plain("mallory", "wrong"))
+        w.close()
+        need(i.wait_log(r"smtpd\[\d+\]: warning: \S+\[127\.0\.0\.1\]: SASL PLAIN authentication failed: "
+                        r"authentication failure, sasl_username=mallory$"), i.log()[-2000:])
+        with i.smtp() as s:
+            s.login("ann@example.test", PASSWORD)
+            s.sendmail("ann@example.test", ["bob@example.test"], "Subject: hi\n\nx\n")
+        need(i.wait_log(r": client=\S+\[127\.0\.0\.1\], sasl_method=\S+, sasl_username=ann@example\.test$"))
+        mail = i.wait_mails("bob", 1)[0].decode()
+        need("(Authenticated sender: ann@example.test)" in mail and "with ESMTPA id" in mail, mail)
+        p = subprocess.run(["fail2ban-regex", i.log_file, "postfix[mode=auth]"], stdout=subprocess.PIPE)
+        need(re.search(rb"Failregex: [1-9]", p.stdout), p.stdout.decode())
+
+
+def test_clients():
+    with instance() as i:
+        port = str(i.port)
+        to, user = "bob@example.test", "ann@example.test"
+        n = 0
+        for mech in "PLAIN", "LOGIN":
+            p = subprocess.run(["swaks", "--server", "127.0.0.1:" + port, "--to", to, "--from", user, "--auth", mech,
+                                "--auth-user", user, "--auth-password", PASSWORD], stdout=subprocess.PIPE)
+            need(p.returncode == 0, p.stdout.decode())
+            n += 1
+        p = subprocess.run(["swaks", "--server", "127.0.0.1:" + port, "--to", to, "--from", user, "--auth", "PLAIN",
+                            "--auth-user", user, "--auth-password", "wrong"], stdout=subprocess.PIPE)
+        need(p.returncode == 28, p.stdout.decode())
+        text = os.path.join(i.dir, "mail.txt")
+        with open(text, "w") as f:
+            f.write("Subject: curl\n\nx\n")
+        for mech in "PLAIN", "LOGIN", "SCRAM-SHA-256":
+            p = subprocess.run(["curl", "-sS", "smtp://127.0.0.1:" + port, "--mail-from", user, "--mail-rcpt", to,
+                                "-T", text, "--user", user + ":" + PASSWORD, "--login-options", "AUTH=" + mech],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if b"not supported" in p.stdout or p.returncode == 67 and mech.startswith("SCRAM"):
+                continue                # a curl without gsasl
+            need(p.returncode == 0, mech, p.stdout.decode())
+            n += 1
+        for mech in "plain", "login", "scram-sha-1", "scram-sha-256":
+            p = subprocess.run(["msmtp", "--host=127.0.0.1", "--port=" + port, "--auth=" + mech, "--user=" + user,
+                                "--passwordeval=echo " + PASSWORD, "--tls=off", "--from=" + user, to],
+                               input=b"Subject: msmtp\n\nx\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if b"not supported" in p.stdout:
+                continue
+            if mech in ("plain", "login") and p.returncode != 0:
+                continue                # msmtp refuses these without TLS
+            need(p.returncode == 0, mech, p.stdout.decode())
+            n += 1
+        for mech in "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN":
+            p = subprocess.run(["gsasl", "--smtp", "--connect", "127.0.0.1:" + port, "--mechanism", mech, "-a", user,
+                                "-p", PASSWORD, "--no-starttls"],
+                               input=b"QUIT\r\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            need(b"235" in p.stdout or p.returncode == 0, mech, p.stdout.decode())
+        need(len(i.wait_mails("bob", n)) == n, n)
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
