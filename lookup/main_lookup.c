@@ -73,6 +73,17 @@ on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
 		answer_access(site_find(l, ask->service), arena, ask,
 		    &answer);
 		talk_send(talk, MSG_access_answer, &answer);
+	} else if (id == MSG_map_ask) {
+		const struct msg_map_ask *ask = msg;
+		struct msg_map_answer answer;
+
+		answer_map(site_find(l, ask->service), arena, ask, &answer);
+		talk_send(talk, MSG_map_answer, &answer);
+	} else if (id == MSG_unix_ask) {
+		struct msg_unix_answer answer;
+
+		answer_unix(l, arena, msg, &answer);
+		talk_send(talk, MSG_unix_answer, &answer);
 	} else
 		talk_close(&talk);
 	arena_free(&arena);

@@ -35,6 +35,13 @@ static void	allow(struct lookup *, struct site *, struct str spec,
 		    struct buf *why);
 static bool	is_table(struct str spec);
 
+static bool
+asks(struct str command)
+{
+	return str_eq(command, STR("smtpd")) ||
+	    str_eq(command, STR("smtp")) || str_eq(command, STR("lmtp"));
+}
+
 void
 sites_open(struct lookup *l, struct conf *main_cf, struct problems *problems)
 {
@@ -51,7 +58,7 @@ sites_open(struct lookup *l, struct conf *main_cf, struct problems *problems)
 	for (size_t i = 0; i < services.n; i++) {
 		struct master_entry *e = &services.v[i];
 
-		if (!str_eq(e->command, STR("smtpd")) || e->noverrides == 0)
+		if (!asks(e->command) || e->noverrides == 0)
 			continue;
 		l->sites = mem_grow(l->sites, l->nsites + 1, sizeof(*s));
 		s = &l->sites[l->nsites++];
@@ -75,6 +82,7 @@ sites_free(struct lookup *l)
 	for (size_t i = 0; i < l->nsites; i++) {
 		router_free(&l->sites[i].router);
 		map_free(&l->sites[i].tables);
+		client_close(&l->sites[i]);
 		if (l->sites[i].owns_conf)
 			conf_free(&l->sites[i].conf);
 	}
@@ -105,6 +113,7 @@ open_site(struct lookup *l, struct site *s, struct problems *problems)
 	struct str rest, item;
 
 	s->tables = map_new();
+	client_open(s, problems);
 	s->router = router_new(s->conf, problems);
 	s->null_key = conf_get(s->conf, "smtpd_null_access_lookup_key");
 	rest = conf_get(s->conf, "parent_domain_matches_subdomains");

@@ -46,6 +46,8 @@ static const struct {
 	{ "virtual", CMD_TRANSPORT, ROLE_VIRTUAL },
 	{ "error", CMD_TRANSPORT, ROLE_ERROR },
 	{ "discard", CMD_TRANSPORT, ROLE_DISCARD },
+	{ "smtp", CMD_TRANSPORT, ROLE_SMTP },
+	{ "lmtp", CMD_TRANSPORT, ROLE_LMTP },
 	{ "resolve", CMD_ALWAYS, ROLE_RESOLVE },
 	{ "tlskey", CMD_ALWAYS, ROLE_TLSKEY },
 	{ "lookup", CMD_ALWAYS, ROLE_LOOKUP },
@@ -63,7 +65,6 @@ static const struct {
 	{ "verify", CMD_PART, 0 }, { "flush", CMD_PART, 0 },
 	{ "postlogd", CMD_PART, 0 }, { "tlsproxy", CMD_PART, 0 },
 	{ "dnsblog", CMD_PART, 0 },
-	{ "smtp", CMD_LATER, 0 }, { "lmtp", CMD_LATER, 0 },
 	{ "pipe", CMD_LATER, 0 }, { "spawn", CMD_LATER, 0 },
 	{ "postscreen", CMD_LATER, 0 }, { "qmqpd", CMD_LATER, 0 },
 };

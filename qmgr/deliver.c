@@ -72,6 +72,8 @@ send_request(struct delivery *d, struct talk *talk, int fd)
 		.encoding = attr(m, "encoding"), .queue_file = fd,
 	};
 
+	if (d->p.job->dest->njobs > 1 || d->p.job->dest->busy > 1)
+		req.flags |= DELIVER_MORE;
 	talk_send(talk, MSG_deliver, &req);
 	for (size_t i = 0; i < d->p.n; i++) {
 		uint32_t index = portion_rcpt(&d->p, i);

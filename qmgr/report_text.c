@@ -23,7 +23,9 @@ report_of_success(const struct queue_message *m, const struct queue_rcpt *r,
 {
 	unsigned notify = r->dsn_notify;
 
-	return r->status == RCPT_SENT && (notify & DSN_NOTIFY_SUCCESS ||
+	/* Passed to a server with DSN: that reports (RFC 3461 5.2.2). */
+	return r->status == RCPT_SENT && ((notify & DSN_NOTIFY_SUCCESS &&
+	    !str_eq(r->action, STR("passed"))) ||
 	    (confirm_delay_cleared && m->warned_s != 0 &&
 	    (notify == 0 || notify & DSN_NOTIFY_DELAY)));
 }

@@ -1,12 +1,10 @@
 /*
- * smtp - the SMTP client. Not yet: it takes nothing.
+ * smtp - the SMTP client: many deliveries, one loop, no file. See smtp.h.
  */
-#include "service/service.h"
+#include "smtp/smtp.h"
 
 int
 main(int argc, char **argv)
 {
-	const struct service_def def = { .role = ROLE_SMTP };
-
-	return service_main(&def, argc, argv);
+	return smtp_main(ROLE_SMTP, argc, argv);
 }

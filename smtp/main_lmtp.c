@@ -1,12 +1,10 @@
 /*
- * lmtp - the LMTP client. Not yet: it takes nothing.
+ * lmtp - the LMTP client: smtp under another name, with parameters of its own.
  */
-#include "service/service.h"
+#include "smtp/smtp.h"
 
 int
 main(int argc, char **argv)
 {
-	const struct service_def def = { .role = ROLE_LMTP };
-
-	return service_main(&def, argc, argv);
+	return smtp_main(ROLE_LMTP, argc, argv);
 }

@@ -526,8 +526,12 @@ write_main_cf(struct setup *s)
 static void
 write_master_cf(struct setup *s)
 {
-	static const char *const transports[] = { "local", "virtual", "error",
-		"retry", "discard" };
+	static const struct { const char *name, *command; } transports[] = {
+		{ "smtp", "smtp" }, { "relay", "smtp" }, { "lmtp", "lmtp" },
+		{ "local", "local" }, { "virtual", "virtual" },
+		{ "error", "error" }, { "retry", "error" },
+		{ "discard", "discard" },
+	};
 	struct buf b;
 
 	buf_init(&b, FILE_MAX);
@@ -537,9 +541,8 @@ write_master_cf(struct setup *s)
 	buf_printf(&b, "127.0.0.1:%lld inet n - n - - smtpd\n",
 	    (long long)s->port_base + 25);
 	for (size_t i = 0; i < nitems(transports); i++)
-		buf_printf(&b, "%s unix - - n - - %s\n", transports[i],
-		    strcmp(transports[i], "retry") == 0 ? "error" :
-		    transports[i]);
+		buf_printf(&b, "%s unix - - n - - %s\n", transports[i].name,
+		    transports[i].command);
 	write_file(s, path_of(s, "etc/master.cf"), buf_view(&b));
 	printf("made %s\n", path_of(s, "etc/master.cf"));
 	buf_free(&b);

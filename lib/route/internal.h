@@ -32,8 +32,6 @@ struct router {
 	struct str	 why;		/* of the fault, during a call */
 };
 
-/* "[addr] [IPv6:addr]" of inet_interfaces and proxy_interfaces. own.c */
-void	 own_literals(struct conf *, struct buf *list, struct problems *);
 /* A literal as own_literals writes it, or domain itself. */
 struct str own_literal_form(struct str domain, struct arena *);
 

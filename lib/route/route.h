@@ -24,6 +24,13 @@ void		 router_free(struct router **);
 /* Delimiter, myorigin and own domains, for tables_find_address. */
 const struct find_conf *router_find_conf(const struct router *);
 
+/*
+ * This machine's addresses, by inet_interfaces and proxy_interfaces, as
+ * literals: " [192.0.2.1] [ipv6:2001:db8::1]". Before privileges go. own.c
+ */
+void		 own_literals(struct conf *, struct buf *list,
+		    struct problems *);
+
 struct route {
 	enum address_class cls;
 	struct str	   transport;	/* "virtual", "local", "smtp", "error" */

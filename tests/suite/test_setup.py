@@ -147,7 +147,7 @@ MASTER_PROBLEMS = [
     ("foo unix - - n - - nosuchd", r"error: MASTER, line N: service foo: no such command: nosuchd", True),
     ("127.0.0.1:PORT inet n - n - - smtpd\n  -o smtpd_sender_restrictions=reject_nonsense",
      r"error: MASTER, service 127\.0\.0\.1:PORT: smtpd_sender_restrictions: unknown restriction: reject_nonsense", True),
-    ("smtp unix - - n - - smtp", r"warning: MASTER, line N: service smtp: command smtp is not supported yet", False),
+    ("screen unix - - n - - postscreen", r"warning: MASTER, line N: service screen: command postscreen is not supported yet", False),
     ("rewrite unix - - n - - trivial-rewrite", None, False),
 ]
 

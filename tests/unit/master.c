@@ -109,7 +109,7 @@ test_plan_problems(void **state)
 {
 	static const struct { const char *line, *told; bool fatal; } rows[] = {
 		{ "x unix - - n - - nosuch", "no such command: nosuch", true },
-		{ "relay unix - - n - - smtp", "not supported yet", false },
+		{ "postscreen unix - - n - - postscreen", "not supported yet", false },
 		{ "verify unix - - n - 1 verify", NULL, false },
 		{ "tlsmgr unix - - n 1000? 1 tlsmgr", NULL, false },
 	};

@@ -1,0 +1,232 @@
+/*
+ * start - what main.cf says, read while files can be read; then the service.
+ *
+ * Runs as postern-net in an empty root, and may connect to other hosts. It
+ * asks resolve for addresses and lookup for tables.
+ */
+#include <netinet/in.h>
+
+#include "address/address.h"
+#include "route/route.h"
+#include "smtp/smtp.h"
+
+static void	on_check(void *ctx, struct service *, struct problems *);
+static void	on_start(void *ctx, struct service *);
+static void	on_talk(void *ctx, struct talk *, enum msg);
+static void	on_stop(void *ctx);
+static void	read_common(struct smtp *, struct conf *);
+static void	read_lookups(struct smtp *, struct problems *);
+static void	read_bind(struct smtp *, struct str text, int family,
+		    struct problems *);
+
+int
+smtp_main(enum role role, int argc, char **argv)
+{
+	struct smtp s = { .lmtp = role == ROLE_LMTP };
+	const struct service_def def = {
+		.role = role,
+		.params = s.lmtp ? lmtp_params : smtp_params,
+		.nparams = s.lmtp ? lmtp_nparams : smtp_nparams,
+		.conf = &s.conf, .ctx = &s, .check = on_check,
+		.start = on_start, .on_talk = on_talk, .on_stop = on_stop,
+	};
+
+	return service_main(&def, argc, argv);
+}
+
+/* A problem of one of our parameters, under the name of this program. */
+static void
+problem(struct smtp *s, struct problems *p, const char *what, struct str text)
+{
+	problem_add(p, true, NULL, 0, "%s_%s: " STRF,
+	    s->lmtp ? "lmtp" : "smtp", what, STRV(text));
+}
+
+static struct match_list *
+open_list(struct smtp *s, struct str list, const char *name,
+    struct problems *p)
+{
+	struct conf *conf = service_conf(s->service);
+	struct match_list *m;
+	struct buf why;
+
+	buf_init(&why, 4096);
+	m = match_list_open(list, conf_dir(conf), MATCH_WHOLE, &why);
+	if (why.n > 0)
+		problem_add(p, service_checks(s->service), NULL, 0, "%s: %s",
+		    name, buf_cstr(&why));
+	buf_free(&why);
+	return m;
+}
+
+/* services(5) cannot be read any more: known_tcp_ports names them. */
+unsigned
+smtp_port(const struct smtp *s, struct str name)
+{
+	struct str rest = s->ports, item, word;
+	unsigned port = 0;
+	uint64_t n;
+
+	if (str_number(name, &n))
+		return n > 0 && n < 65536 ? (unsigned)n : 0;
+	while (conf_list_next(&rest, &item)) {
+		size_t eq = str_rchr(item, '=');
+		struct str names = str_first(item, eq);
+
+		while (str_token(&names, "=", &word))
+			if (str_eq_nocase(word, name) &&
+			    str_number(str_from(item, eq + 1), &n) && n < 65536)
+				port = (unsigned)n;
+	}
+	return port;
+}
+
+static void
+on_check(void *ctx, struct service *service, struct problems *p)
+{
+	struct smtp *s = ctx;
+	struct conf *conf = service_conf(service);
+	struct str unknown;
+	struct buf own;
+
+	s->service = service;
+	list_init(&s->deliveries);
+	list_init(&s->sessions);
+	read_common(s, conf);
+	s->ports = conf_get(conf, "known_tcp_ports");
+	s->port = smtp_port(s, s->conf.tcp_port);
+	if (s->port == 0)
+		problem(s, p, "tcp_port: unknown port", s->conf.tcp_port);
+	read_lookups(s, p);
+	read_bind(s, s->conf.bind_address, AF_INET, p);
+	read_bind(s, s->conf.bind_address6, AF_INET6, p);
+	s->discard = esmtp_offer_bits(s->conf.discard_keywords, &unknown);
+	if (unknown.n > 0)
+		problem(s, p, s->lmtp ? "discard_lhlo_keywords: unknown" :
+		    "discard_ehlo_keywords: unknown", unknown);
+	s->cached = open_list(s, s->conf.connection_cache_destinations,
+	    "connection_cache_destinations", p);
+	buf_init(&own, 1 << 20);
+	own_literals(conf, &own, p);
+	s->own = open_list(s, buf_view(&own), "inet_interfaces", p);
+	buf_free(&own);
+}
+
+static void
+read_common(struct smtp *s, struct conf *conf)
+{
+	struct str rest = conf_get(conf, "inet_protocols"), item;
+
+	s->myhostname = conf_get(conf, "myhostname");
+	s->relayhost = conf_get(conf, "relayhost");
+	s->soft_bounce = conf_bool(conf, "soft_bounce");
+	s->delay_decimals = (unsigned)conf_number(conf,
+	    "delay_logging_resolution_limit");
+	while (conf_list_next(&rest, &item)) {
+		if (!str_eq_nocase(item, STR("ipv6")))
+			s->families |= DNS_V4;
+		if (!str_eq_nocase(item, STR("ipv4")))
+			s->families |= DNS_V6;
+	}
+	if (s->families == 0)
+		s->families = DNS_V4 | DNS_V6;
+}
+
+static void
+read_lookups(struct smtp *s, struct problems *p)
+{
+	static const struct str prefer[] = { STR("any"), STR("ipv4"),
+		STR("ipv6") };
+	struct str rest = s->conf.host_lookup, item, level;
+	unsigned dns = 0, native = 0, n = 0;
+
+	while (conf_list_next(&rest, &item)) {
+		n++;
+		if (str_eq_nocase(item, STR("dns")))
+			dns = n;
+		else if (str_eq_nocase(item, STR("native")))
+			native = n;
+		else
+			problem(s, p, "host_lookup: unknown word", item);
+	}
+	level = s->conf.dns_support_level;
+	s->no_dns = level.n == 0 ? s->conf.disable_dns_lookups :
+	    str_eq_nocase(level, STR("disabled"));
+	if (level.n > 0 && !s->no_dns && !str_eq_nocase(level, STR("enabled")) &&
+	    !str_eq_nocase(level, STR("dnssec")))
+		problem(s, p, "dns_support_level: unknown level", level);
+	/* native asks what the system would: its hosts file, then DNS. */
+	if (s->no_dns)
+		s->lookup_flags = DNS_HOSTS_ONLY;
+	else if (native > 0 && (dns == 0 || native < dns))
+		s->lookup_flags = DNS_HOSTS_FIRST;
+	else if (native > 0)
+		s->lookup_flags = DNS_HOSTS_LAST;
+	for (size_t i = 0; i < nitems(prefer); i++)
+		if (str_eq_nocase(s->conf.address_preference, prefer[i]))
+			return;
+	problem(s, p, "address_preference: unknown word",
+	    s->conf.address_preference);
+}
+
+static void
+read_bind(struct smtp *s, struct str text, int family, struct problems *p)
+{
+	uint8_t ip[16];
+
+	if (text.n == 0)
+		return;
+	if (text.p[0] == '[' && text.p[text.n - 1] == ']')
+		text = (struct str){ text.p + 1, text.n - 2 };
+	if (ip_parse(text, ip) != family) {
+		problem(s, p, family == AF_INET ? "bind_address: no address" :
+		    "bind_address6: no address", text);
+		return;
+	}
+	if (family == AF_INET) {
+		struct sockaddr_in in = { .sin_family = AF_INET };
+
+		memcpy(&in.sin_addr, ip, 4);
+		memcpy(&s->bind4, &in, sizeof(in));
+	} else {
+		struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+
+		memcpy(&in6.sin6_addr, ip, 16);
+		memcpy(&s->bind6, &in6, sizeof(in6));
+	}
+}
+
+static void
+on_start(void *ctx, struct service *service)
+{
+	struct smtp *s = ctx;
+
+	s->loop = service_loop(service);
+	s->pool = pool_kept_new();
+	s->block = mem_new(BLOCK_MAX);
+	buf_init(&s->line, 1 << 20);
+}
+
+static void
+on_talk(void *ctx, struct talk *talk, enum msg id)
+{
+	(void)id;
+	delivery_on_talk(ctx, talk);
+}
+
+/*
+ * All end: what has not been handed over is given back to the queue, which
+ * has it in active/ for the next start.
+ */
+static void
+on_stop(void *ctx)
+{
+	struct smtp *s = ctx;
+
+	list_each(l, &s->deliveries) {
+		struct delivery *d = container_of(l, struct delivery, link);
+
+		if (d->session == NULL || !d->session->handed)
+			delivery_abort(d);
+	}
+}
