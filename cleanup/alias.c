@@ -75,49 +75,6 @@ next_item(struct str *rest, struct str *item)
 	return true;
 }
 
-static struct str
-join3(struct arena *a, struct str local, struct str mid, struct str domain)
-{
-	char *p = arena_alloc(a, local.n + mid.n + domain.n + 1);
-
-	memcpy(p, local.p, local.n);
-	if (mid.n > 0)
-		memcpy(p + local.n, mid.p, mid.n);
-	if (domain.n > 0)
-		memcpy(p + local.n + mid.n, domain.p, domain.n);
-	return (struct str){ p, local.n + mid.n + domain.n };
-}
-
-/* "@domain" keeps the name; else what no key matched goes along. */
-static struct str
-complete(struct expansion *e, struct str from, struct str to, struct str ext)
-{
-	struct arena *a = e->m->arena;
-	struct cleanup *c = e->m->c;
-	size_t at;
-
-	if (to.n > 0 && to.p[0] == '@')
-		return rewrite_address(&c->local, a,
-		    join3(a, address_local(from), STR(""), to));
-	at = str_rchr(to, '@');
-	if (ext.n > 0 && c->spread_extension)
-		to = join3(a, str_first(to, at), ext, str_from(to, at));
-	return rewrite_address(&c->local, a, to);
-}
-
-/* user+ext matched as user: ext with its delimiter, to be put on. */
-static struct str
-with_delimiter(struct expansion *e, struct str address, struct str ext)
-{
-	struct str local = address_local(address);
-	struct str end = str_from(local, local.n - ext.n - 1);
-
-	if (ext.n == 0 || ext.n + 1 > local.n ||
-	    !str_eq(str_from(end, 1), ext))
-		return ext.n == 0 ? ext : arena_str(e->m->arena, ext);
-	return arena_str(e->m->arena, end);
-}
-
 static bool
 take_results(struct expansion *e, size_t at, struct str ext)
 {
@@ -126,7 +83,7 @@ take_results(struct expansion *e, size_t at, struct str ext)
 	struct str item, list, to;
 	bool first = true;
 
-	ext = with_delimiter(e, from, ext);
+	ext = canonical_extension(a, from, ext);
 	while (next_item(&rest, &item)) {
 		list = item;
 		if (item.n == 0)
@@ -135,7 +92,8 @@ take_results(struct expansion *e, size_t at, struct str ext)
 			to = arena_str(a, item);
 		else if (!address_list_next(&list, a, &to))
 			continue;
-		to = complete(e, from, to, ext);
+		to = canonical_result(e->m, from, to, ext,
+		    e->m->c->spread_extension);
 		if (to.n > (size_t)
 		    e->m->c->conf.virtual_alias_address_length_limit) {
 			refuse(e, "unreasonable virtual_alias_maps result");

@@ -37,6 +37,13 @@ struct cleanup {
 	struct queue	    queue;
 	struct rewrite	    local;
 	struct tables	   *virtual_alias;
+	struct tables	   *canonical, *sender_canonical, *rcpt_canonical;
+	struct tables	   *sender_bcc, *rcpt_bcc;
+	/* USE_ bits; none where there are no tables. */
+	unsigned	    canonical_uses, sender_canonical_uses;
+	unsigned	    rcpt_canonical_uses, masquerade_uses;
+	struct match_list  *masquerade_exceptions;
+	struct buf	    value;		/* the last answer of a table */
 	struct match_list  *mydestination;
 	struct find_conf    find;
 	struct str	    myhostname, mail_name, empty_address;
@@ -44,6 +51,7 @@ struct cleanup {
 	int64_t		    minfree;		/* bytes */
 	int64_t		    hops_max, line_max;
 	bool		    spread_extension;	/* to results of aliases */
+	bool		    spread_canonical;
 	struct checks	   *checks;
 	struct mime_walk_conf walk;	/* for mail that is inspected */
 	bool		    walks;	/* something needs its structure */
@@ -51,7 +59,7 @@ struct cleanup {
 	/* Which bytes are refused or taken out; the first: is there any? */
 	bool		    rejects_bytes, strips_bytes;
 	bool		    reject[256], strip[256];
-	struct buf	    stripped, body;
+	struct buf	    stripped, body, rewritten;
 	bool		    drop[MH__OTHER];	/* message_drop_headers */
 	struct map	   *drop_others;	/* lower-case names */
 	struct buf	    scratch;
@@ -93,6 +101,7 @@ struct mail {
 	struct str	     last_given;
 	struct map	    *seen;	/* for duplicates */
 	struct addresses     bcc, prepend;
+	struct addresses     copies;	/* of sender_bcc_maps and its kin */
 	struct addresses     extracted, resent_extracted;
 
 	enum part	     part;
@@ -113,6 +122,8 @@ struct mail {
 /* mail.c */
 struct mail	*mail_new(struct cleanup *, const struct msg_mail_begin *);
 void		 mail_attr(struct mail *, struct str name, struct str value);
+/* Behind the content: those of its header (sendmail -t), and copies. */
+void		 mail_add_recipients(struct mail *);
 /* Completes and writes it. MAIL_OK: only the sync is left. */
 enum mail_status mail_finish(struct mail *);
 /* The first failure stays. The queue file goes at once. */
@@ -158,13 +169,41 @@ void		 received_print(struct mail *, struct buf *);
 /* rewrite.c */
 struct str	 rewrite_address(const struct rewrite *, struct arena *,
 		    struct str);
-/* False: nothing to change, out is left as it was. */
+/* What else becomes of a header's address, complete and internal. */
+struct header_map {
+	void	    (*map)(struct mail *, unsigned use, struct str *address);
+	struct mail *mail;
+	unsigned     use;
+};
+/* map may be NULL. False: nothing to change, out is left as it was. */
 bool		 rewrite_header(const struct rewrite *, struct str body,
-		    size_t tokens_max, struct buf *out);
+		    size_t tokens_max, const struct header_map *map,
+		    struct buf *out);
+
+/* canonical.c */
+enum {				/* canonical_classes, masquerade_classes */
+	USE_ENVELOPE_SENDER = 1 << 0, USE_ENVELOPE_RCPT = 1 << 1,
+	USE_HEADER_SENDER = 1 << 2, USE_HEADER_RCPT = 1 << 3,
+};
+/* Does anything change such addresses? */
+bool		 canonical_wanted(const struct cleanup *, unsigned use);
+/* The address by all that applies to its use; false: the mail failed. */
+bool		 canonical_map(struct mail *, unsigned use,
+		    struct str *address);
+/* An address of a table's result, complete; ext with its delimiter. */
+struct str	 canonical_result(struct mail *, struct str from,
+		    struct str to, struct str ext, bool spread);
+/* user+ext matched as user: ext with its delimiter, to be put on. */
+struct str	 canonical_extension(struct arena *, struct str from,
+		    struct str ext);
+/* What that table says of the address gets a copy. */
+void		 canonical_copy(struct mail *, struct tables *,
+		    const char *parameter, struct str address);
 
 /* recipient.c */
 void		 recipient_add(struct mail *, struct str address,
 		    struct str dsn_orcpt, unsigned notify);
+void		 recipient_copy(struct mail *, struct str address);
 /* Without aliases: what REDIRECT names. */
 void		 recipient_redirect(struct mail *);
 
@@ -172,8 +211,10 @@ void		 recipient_redirect(struct mail *);
 bool		 alias_expand(struct mail *, struct str address,
 		    struct addresses *);
 
-/* setup.c: from the configuration; die where it can't work. */
-void		 cleanup_setup(struct cleanup *, struct conf *);
+/* setup.c: all that main.cf says; then the queue, or die. */
+void		 cleanup_check(struct cleanup *, struct conf *,
+		    struct problems *);
+void		 cleanup_open(struct cleanup *, struct conf *);
 void		 cleanup_end(struct cleanup *);
 
 /* receive.c */

@@ -147,6 +147,12 @@ has_rules(const struct rewrite *r)
 	return r->origin.n > 0 || r->domain.n > 0;
 }
 
+static void
+map_address(struct mail *m, unsigned use, struct str *address)
+{
+	(void)canonical_map(m, use, address);	/* else the mail has failed */
+}
+
 /* A field that the tables let pass. */
 static void
 put_field(struct mail *m, struct str field)
@@ -156,7 +162,10 @@ put_field(struct mail *m, struct str field)
 	struct str body = str_from(field, str_chr(field, ':') + 1);
 	enum mime_header id = mime_header_find(name);
 	unsigned flags = id != MH__OTHER ? mime_headers[id].flags : 0;
-	size_t was;
+	struct header_map map = { .map = map_address, .mail = m,
+	    .use = flags & HF_SENDER ? USE_HEADER_SENDER : USE_HEADER_RCPT };
+	struct buf *out = &m->c->rewritten;
+	bool rewritten;
 
 	if (id != MH__OTHER)
 		look_at(m, id, body);
@@ -164,15 +173,16 @@ put_field(struct mail *m, struct str field)
 		return;
 	field = cut(m, field);
 	body = str_from(field, str_chr(field, ':') + 1);
-	was = m->headers.n;
+	buf_clear(out);
+	rewritten = (flags & (HF_SENDER | HF_RCPT)) != 0 &&
+	    has_rules(&m->header_rules) &&
+	    rewrite_header(&m->header_rules, body,
+	    (size_t)m->c->conf.header_address_token_limit,
+	    canonical_wanted(m->c, map.use) ? &map : NULL, out);
+	if (m->status != MAIL_OK)	/* a table failed */
+		return;
 	buf_str(&m->headers, str_first(field, field.n - body.n));
-	if ((flags & (HF_SENDER | HF_RCPT)) == 0 ||
-	    !has_rules(&m->header_rules) ||
-	    !rewrite_header(&m->header_rules, body,
-	    (size_t)m->c->conf.header_address_token_limit, &m->headers)) {
-		m->headers.n = was;
-		buf_str(&m->headers, field);
-	}
+	buf_str(&m->headers, rewritten ? buf_view(out) : body);
 	buf_puts(&m->headers, "\r\n");
 }
 

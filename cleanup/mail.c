@@ -85,6 +85,9 @@ set_sender(struct mail *m)
 	m->sender = rewrite_address(&m->c->local, m->arena, m->begin.sender);
 	if (is_mailer_daemon(m->c, m->sender))
 		m->sender = STR("");
+	if (canonical_map(m, USE_ENVELOPE_SENDER, &m->sender))
+		canonical_copy(m, m->c->sender_bcc, "sender_bcc_maps",
+		    m->sender);
 }
 
 struct mail *
@@ -126,8 +129,7 @@ mail_fail(struct mail *m, enum mail_status status, const char *dsn,
 	m->dsn = arena_str(m->arena, str_of(dsn));
 	m->reason = arena_str(m->arena, str_of(reason));
 	queue_writer_drop(&m->writer);
-	buf_free(&m->line);
-	buf_free(&m->field);
+	/* Not m->field: who called may be looking at it. */
 	buf_free(&m->headers);
 }
 
@@ -163,6 +165,7 @@ mail_free(struct mail **mp)
 	map_free(&m->seen);
 	mem_free(m->rcpts);
 	mem_free(m->bcc.v);
+	mem_free(m->copies.v);
 	mem_free(m->prepend.v);
 	mem_free(m->extracted.v);
 	mem_free(m->resent_extracted.v);
@@ -239,9 +242,11 @@ add_copies(struct mail *m)
 	if (m->nrcpts == 0)
 		return;
 	if ((m->begin.flags & MAIL_NO_BCC) == 0 && m->c->conf.always_bcc.n > 0)
-		addresses_add(&m->bcc, m->c->conf.always_bcc);
+		addresses_add(&m->copies, m->c->conf.always_bcc);
+	for (size_t i = 0; i < m->copies.n; i++)
+		recipient_copy(m, m->copies.v[i]);
 	for (size_t i = 0; i < m->bcc.n; i++)
-		recipient_add(m, m->bcc.v[i], STR(""), DSN_NOTIFY_NEVER);
+		recipient_copy(m, m->bcc.v[i]);
 }
 
 static size_t
@@ -294,15 +299,20 @@ write_rest(struct mail *m)
 		mail_fault(m, "write queue file", err);
 }
 
+void
+mail_add_recipients(struct mail *m)
+{
+	add_extracted(m);
+	add_copies(m);
+}
+
 enum mail_status
 mail_finish(struct mail *m)
 {
 	if (m->status == MAIL_OK)
 		content_end(m);
-	if (m->status == MAIL_OK) {
-		add_extracted(m);
-		add_copies(m);
-	}
+	if (m->status == MAIL_OK)
+		mail_add_recipients(m);
 	if (m->discard && m->id.n > 0) {
 		/* Whatever it was: an access rule said so. */
 		queue_writer_drop(&m->writer);

@@ -13,7 +13,13 @@ open_all(void *ctx, struct service *service)
 	struct cleanup *c = ctx;
 
 	c->service = service;
-	cleanup_setup(c, service_conf(service));
+	cleanup_open(c, service_conf(service));
+}
+
+static void
+on_check(void *ctx, struct service *service, struct problems *problems)
+{
+	cleanup_check(ctx, service_conf(service), problems);
 }
 
 static void
@@ -62,6 +68,7 @@ main(int argc, char **argv)
 		.nparams = cleanup_nparams,
 		.conf = &c.conf,
 		.ctx = &c,
+		.check = on_check,
 		.open = open_all,
 		.on_peer = on_peer,
 		.on_peer_gone = on_peer_gone,

@@ -22,6 +22,8 @@ open_files(void *ctx, struct service *service)
 	struct conf *conf = service_conf(service);
 	struct arena *arena = arena_new(1 << 16);
 	const char *bad;
+	struct str word;
+	bool unlisted;
 	int err;
 
 	p->service = service;
@@ -33,6 +35,11 @@ open_files(void *ctx, struct service *service)
 	p->size_max = conf_number(conf, "message_size_limit");
 	p->myhostname = conf_get(conf, "myhostname");
 	p->mail_name = conf_get(conf, "mail_name");
+	p->content_filter = conf_get(conf, "content_filter");
+	if (!mail_overrides(conf_get(conf, "receive_override_options"),
+	    &p->overrides, &unlisted, &word))
+		die("receive_override_options: unknown word: " STRF,
+		    STRV(word));
 	arena_free(&arena);
 }
 

@@ -27,7 +27,8 @@ struct pickup {
 	struct queue	   queue;
 	struct pickup_conf conf;
 	int64_t		   size_max;	/* message_size_limit, 0: none */
-	struct str	   myhostname, mail_name;
+	struct str	   myhostname, mail_name, content_filter;
+	uint64_t	   overrides;	/* MAIL_ bits */
 	struct list	   jobs;
 	size_t		   njobs;
 	struct map	  *busy;	/* name: its job */

@@ -172,7 +172,8 @@ prepare(struct job *j)
 	unsigned flags = j->source.msg.flags;
 
 	*b = (struct msg_mail_begin){
-		.flags = MAIL_LOCAL_CLIENT,
+		.flags = MAIL_LOCAL_CLIENT | j->p->overrides,
+		.filter = j->p->content_filter,
 		.client_name = STR("localhost"),
 		.client_addr = STR("127.0.0.1"),
 		.rewrite_domain = STR("local"),
@@ -183,7 +184,8 @@ prepare(struct job *j)
 	};
 	if (!j->source.requeued)
 		return;
-	b->flags = (flags & QMF_SMTPUTF8 ? MAIL_SMTPUTF8 : 0) |
+	b->flags = j->p->overrides |
+	    (flags & QMF_SMTPUTF8 ? MAIL_SMTPUTF8 : 0) |
 	    (flags & QMF_BOUNCE ? MAIL_BOUNCE : 0) |
 	    (flags & QMF_VERIFY ? MAIL_VERIFY : 0) |
 	    (flags & QMF_TRACE ? MAIL_TRACE : 0);

@@ -109,9 +109,9 @@ expand(struct mail *m, struct queue_rcpt *r)
 	mem_free(all.v);
 }
 
-void
-recipient_add(struct mail *m, struct str address, struct str dsn_orcpt,
-    unsigned notify)
+static void
+add(struct mail *m, struct str address, struct str dsn_orcpt, unsigned notify,
+    bool is_copy)
 {
 	struct queue_rcpt r = { .dsn_notify = notify & 15 };
 
@@ -126,6 +126,11 @@ recipient_add(struct mail *m, struct str address, struct str dsn_orcpt,
 		address = m->c->empty_address;
 	r.original = arena_str(m->arena, address);
 	r.address = rewrite_address(&m->c->local, m->arena, r.original);
+	if (!canonical_map(m, USE_ENVELOPE_RCPT, &r.address))
+		return;
+	if (!is_copy)
+		canonical_copy(m, m->c->rcpt_bcc, "recipient_bcc_maps",
+		    r.address);
 	r.dsn_orcpt = dsn_orcpt.n > 0 ? arena_str(m->arena, dsn_orcpt) :
 	    default_orcpt(m, r.address);
 	if (m->begin.flags & MAIL_NO_REWRITE ||
@@ -133,6 +138,20 @@ recipient_add(struct mail *m, struct str address, struct str dsn_orcpt,
 		put(m, &r);
 	else
 		expand(m, &r);
+}
+
+void
+recipient_add(struct mail *m, struct str address, struct str dsn_orcpt,
+    unsigned notify)
+{
+	add(m, address, dsn_orcpt, notify, false);
+}
+
+/* Nobody hears of what becomes of it; no copy has copies. */
+void
+recipient_copy(struct mail *m, struct str address)
+{
+	add(m, address, STR(""), DSN_NOTIFY_NEVER, true);
 }
 
 void

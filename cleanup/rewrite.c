@@ -81,6 +81,7 @@ struct edit {
 	size_t		 copied; /* of body, into out */
 	struct buf	*out;
 	struct span	 span;
+	const struct header_map *map;
 	bool		 angle, done;	/* in < >; element is complete */
 	bool		 changed;
 };
@@ -220,6 +221,28 @@ is_address(const struct edit *e)
 	return s->tokens > 0 && !s->gap;
 }
 
+/* The address at out->p[n], complete: what tables make of it. */
+static void
+map_address(struct edit *e, size_t n)
+{
+	struct mail *m = e->map->mail;
+	struct str text = { e->out->p + n, e->out->n - n }, was, now;
+	struct buf quoted;
+
+	if (!address_list_next(&text, m->arena, &was))
+		return;
+	now = was;
+	e->map->map(m, e->map->use, &now);
+	if (str_eq(was, now))
+		return;
+	buf_init(&quoted, 2 * ADDRESS_MAX + 3);
+	address_quote_822(now, &quoted);
+	e->out->n = n;
+	buf_str(e->out, buf_view(&quoted));
+	buf_free(&quoted);
+	e->changed = true;
+}
+
 static void
 span_edit(struct edit *e)
 {
@@ -250,6 +273,8 @@ span_edit(struct edit *e)
 	e->copied = s->end;
 	e->changed = e->changed || s->route != NOWHERE ||
 	    e->out->n - n != s->end - s->start;
+	if (e->map != NULL)
+		map_address(e, n);
 }
 
 /* "@a,@b:user@dom": what stood before the ':' is a route. */
@@ -297,9 +322,9 @@ take_special(struct edit *e, char c, size_t start)
 
 bool
 rewrite_header(const struct rewrite *r, struct str body, size_t tokens_max,
-    struct buf *out)
+    const struct header_map *map, struct buf *out)
 {
-	struct edit e = { .rules = r, .body = body, .out = out };
+	struct edit e = { .rules = r, .body = body, .map = map, .out = out };
 	size_t was = out->n, tokens = 0, start;
 	enum token t;
 

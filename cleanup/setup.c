@@ -16,6 +16,7 @@ const struct param cleanup_params[] = {
 const size_t cleanup_nparams = nitems(cleanup_params);
 
 #define BODY_MAX	(1 << 24)	/* with what one rule puts before it */
+#define HEADER_MAX	(1 << 26)	/* a field with longer addresses */
 #define SCRATCH_MAX	(1 << 20)
 #define MISSED_MAX	(10000 * QUEUE_ID_MAX)
 
@@ -64,27 +65,105 @@ lists(struct str list, struct str name)
 }
 
 static void
-setup_tables(struct cleanup *c, struct conf *conf)
+report(struct conf *conf, const char *parameter, struct buf *why,
+    struct problems *problems)
 {
-	const char *dir = conf_dir(conf);
+	int line = 0;
+	const char *file = conf_where(conf, str_of(parameter), &line);
+
+	if (why->n > 0)
+		problem_add(problems, true, file, line, "%s: %s", parameter,
+		    buf_cstr(why));
+	buf_clear(why);
+}
+
+/* The USE_ bits of canonical_classes and its kin. */
+static unsigned
+uses(struct conf *conf, const char *parameter, struct problems *problems)
+{
+	static const struct { const char *word; unsigned use; } words[] = {
+		{ "envelope_sender", USE_ENVELOPE_SENDER },
+		{ "envelope_recipient", USE_ENVELOPE_RCPT },
+		{ "header_sender", USE_HEADER_SENDER },
+		{ "header_recipient", USE_HEADER_RCPT },
+	};
+	struct str list = conf_get(conf, parameter), item;
+	struct buf why;
+	unsigned all = 0;
+
+	buf_init(&why, 1000);
+	while (conf_list_next(&list, &item)) {
+		size_t i = 0;
+
+		while (i < nitems(words) &&
+		    !str_eq_nocase(item, str_of(words[i].word)))
+			i++;
+		if (i < nitems(words))
+			all |= words[i].use;
+		else
+			buf_printf(&why, "unknown word: " STRF, STRV(item));
+		report(conf, parameter, &why, problems);
+	}
+	buf_free(&why);
+	return all;
+}
+
+/* Tables of addresses, and for which addresses each of them is. */
+static void
+setup_maps(struct cleanup *c, struct conf *conf, struct problems *problems)
+{
+	const struct { const char *maps, *classes; struct tables **to;
+	    unsigned *uses; } all[] = {
+		{ "virtual_alias_maps", NULL, &c->virtual_alias, NULL },
+		{ "canonical_maps", "canonical_classes", &c->canonical,
+		    &c->canonical_uses },
+		{ "sender_canonical_maps", "sender_canonical_classes",
+		    &c->sender_canonical, &c->sender_canonical_uses },
+		{ "recipient_canonical_maps", "recipient_canonical_classes",
+		    &c->rcpt_canonical, &c->rcpt_canonical_uses },
+		{ "sender_bcc_maps", NULL, &c->sender_bcc, NULL },
+		{ "recipient_bcc_maps", NULL, &c->rcpt_bcc, NULL },
+	};
 	struct buf why;
 
 	buf_init(&why, 4096);
-	c->virtual_alias = tables_open(conf_get(conf, "virtual_alias_maps"),
-	    dir, TABLE_FOLD, &why);
-	if (why.n > 0)
-		log_error("virtual_alias_maps: %s", buf_cstr(&why));
-	buf_clear(&why);
+	for (size_t i = 0; i < nitems(all); i++) {
+		unsigned use = all[i].classes == NULL ? 0 :
+		    uses(conf, all[i].classes, problems);
+
+		*all[i].to = tables_open(conf_get(conf, all[i].maps),
+		    conf_dir(conf), TABLE_FOLD, &why);
+		report(conf, all[i].maps, &why, problems);
+		if (all[i].uses != NULL)
+			*all[i].uses = tables_empty(*all[i].to) ? 0 : use;
+	}
+	c->masquerade_uses = uses(conf, "masquerade_classes", problems);
+	if (c->conf.masquerade_domains.n == 0)
+		c->masquerade_uses = 0;
+	buf_free(&why);
+}
+
+static void
+setup_tables(struct cleanup *c, struct conf *conf, struct problems *problems)
+{
+	const char *dir = conf_dir(conf);
+	struct str spread = conf_get(conf, "propagate_unmatched_extensions");
+	struct buf why;
+
+	setup_maps(c, conf, problems);
+	buf_init(&why, 4096);
 	c->mydestination = match_list_open(conf_get(conf, "mydestination"),
 	    dir, 0, &why);
-	if (why.n > 0)
-		log_error("mydestination: %s", buf_cstr(&why));
+	report(conf, "mydestination", &why, problems);
+	c->masquerade_exceptions = match_list_open(
+	    c->conf.masquerade_exceptions, dir, MATCH_WHOLE, &why);
+	report(conf, "masquerade_exceptions", &why, problems);
 	buf_free(&why);
 	c->find = (struct find_conf){
 		.delimiter = conf_get(conf, "recipient_delimiter"),
 		.myorigin = c->local.origin, .local = c->mydestination };
-	c->spread_extension = lists(conf_get(conf,
-	    "propagate_unmatched_extensions"), STR("virtual"));
+	c->spread_extension = lists(spread, STR("virtual"));
+	c->spread_canonical = lists(spread, STR("canonical"));
 }
 
 static void
@@ -146,15 +225,12 @@ setup_bytes(struct str s, bool set[256])
 }
 
 static void
-setup_checks(struct cleanup *c, struct conf *conf)
+setup_checks(struct cleanup *c, struct conf *conf, struct problems *problems)
 {
 	const struct cleanup_conf *cc = &c->conf;
-	struct problems problems = { 0 };
 	unsigned faults = 0;
 
-	c->checks = checks_open(conf, &checks_names, CHECKS_ALL, &problems);
-	problems_log(&problems);
-	problems_free(&problems);
+	c->checks = checks_open(conf, &checks_names, CHECKS_ALL, problems);
 	if (cc->strict_8bitmime || cc->strict_7bit_headers)
 		faults |= MIME_8BIT_HEADER;
 	if (cc->strict_8bitmime || cc->strict_8bitmime_body)
@@ -179,29 +255,36 @@ setup_checks(struct cleanup *c, struct conf *conf)
 	c->rejects_bytes = setup_bytes(cc->message_reject_characters,
 	    c->reject);
 	c->strips_bytes = setup_bytes(cc->message_strip_characters, c->strip);
-	buf_init(&c->stripped, SCRATCH_MAX);
-	buf_init(&c->body, BODY_MAX);
 }
 
 void
-cleanup_setup(struct cleanup *c, struct conf *conf)
+cleanup_check(struct cleanup *c, struct conf *conf, struct problems *problems)
 {
-	setup_queue(c, conf);
-	setup_rewrite(c, conf);
-	setup_tables(c, conf);
-	setup_drops(c);
-	c->myhostname = conf_get(conf, "myhostname");
-	c->mail_name = conf_get(conf, "mail_name");
-	c->empty_address = conf_get(conf, "empty_address_recipient");
 	c->size_max = conf_number(conf, "message_size_limit");
 	c->minfree = conf_number(conf, "queue_minfree");
 	if (c->minfree == 0)
 		c->minfree = c->size_max + c->size_max / 2;
 	c->hops_max = conf_number(conf, "hopcount_limit");
 	c->line_max = conf_number(conf, "line_length_limit");
-	setup_checks(c, conf);
+	c->myhostname = conf_get(conf, "myhostname");
+	c->mail_name = conf_get(conf, "mail_name");
+	c->empty_address = conf_get(conf, "empty_address_recipient");
+	setup_rewrite(c, conf);
+	setup_tables(c, conf, problems);
+	setup_drops(c);
+	setup_checks(c, conf, problems);
+}
+
+void
+cleanup_open(struct cleanup *c, struct conf *conf)
+{
+	setup_queue(c, conf);
 	buf_init(&c->scratch, SCRATCH_MAX);
 	buf_init(&c->missed, MISSED_MAX);
+	buf_init(&c->stripped, SCRATCH_MAX);
+	buf_init(&c->body, BODY_MAX);
+	buf_init(&c->rewritten, HEADER_MAX);
+	buf_init(&c->value, TABLE_VALUE_MAX);
 	list_init(&c->early);
 	c->early_ids = map_new();
 }
@@ -210,9 +293,17 @@ void
 cleanup_end(struct cleanup *c)
 {
 	tables_free(&c->virtual_alias);
+	tables_free(&c->canonical);
+	tables_free(&c->sender_canonical);
+	tables_free(&c->rcpt_canonical);
+	tables_free(&c->sender_bcc);
+	tables_free(&c->rcpt_bcc);
+	match_list_free(&c->masquerade_exceptions);
 	checks_free(&c->checks);
 	buf_free(&c->stripped);
 	buf_free(&c->body);
+	buf_free(&c->rewritten);
+	buf_free(&c->value);
 	match_list_free(&c->mydestination);
 	map_free(&c->drop_others);
 	buf_free(&c->scratch);

@@ -440,7 +440,7 @@ access_open(struct smtpd *d, struct problems *p)
 		    service_conf(d->service), stages[i].param),
 		    stages[i].param, p);
 	d->unlisted_rcpt = rules_parse(d, d->arena,
-	    d->conf.smtpd_reject_unlisted_recipient ?
+	    d->conf.smtpd_reject_unlisted_recipient && !d->no_unlisted ?
 	    STR("reject_unlisted_recipient") : STR(""), "", p);
 	d->unlisted_sender = rules_parse(d, d->arena,
 	    d->conf.smtpd_reject_unlisted_sender ?

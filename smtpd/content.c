@@ -166,11 +166,13 @@ send_envelope(struct session *s, struct talk *t)
 {
 	struct transaction *tx = s->tx;
 	struct msg_mail_begin m = {
-		.flags = tx->flags, .sender = tx->sender,
+		.flags = tx->flags | s->smtpd->overrides,
+		.sender = tx->sender,
 		.client_name = s->name, .client_addr = s->addr,
 		.client_port = s->port, .helo = s->helo.str,
 		.dsn_envid = tx->dsn_envid, .dsn_ret = tx->dsn_ret,
-		.encoding = tx->encoding, .filter = tx->filter,
+		.encoding = tx->encoding, .filter = tx->filter.n > 0 ?
+		    tx->filter : s->smtpd->content_filter,
 		.size_hint = tx->size_hint,
 		.sasl_method = s->sasl_method.str,
 		.sasl_user = s->sasl_user.str, .sasl_sender = tx->sasl_sender,

@@ -49,12 +49,18 @@ on_check(void *ctx, struct service *service, struct problems *p)
 {
 	struct smtpd *d = ctx;
 	struct conf *conf = service_conf(service);
+	struct str bad;
 
 	d->service = service;
 	d->arena = arena_new(64 << 20);
 	list_init(&d->sessions);
 	list_init(&d->listeners);
 	d->myhostname = conf_get(conf, "myhostname");
+	d->content_filter = conf_get(conf, "content_filter");
+	if (!mail_overrides(conf_get(conf, "receive_override_options"),
+	    &d->overrides, &d->no_unlisted, &bad))
+		problem_add(p, true, NULL, 0, "receive_override_options: "
+		    "unknown word: " STRF, STRV(bad));
 	d->message_size_limit = get_size(conf, "message_size_limit", p);
 	d->line_max = get_size(conf, "line_length_limit", p);
 	if (d->line_max > STREAM_INPUT_MAX / 2)

@@ -45,7 +45,9 @@ struct smtpd {				/* the process */
 	struct arena	   *arena;	/* parsed configuration */
 	struct smtpd_conf   conf;
 	/* Of common.def, read once: */
-	struct str	    myhostname;
+	struct str	    myhostname, content_filter;
+	uint64_t	    overrides;	/* MAIL_ bits */
+	bool		    no_unlisted; /* no_unknown_recipient_checks */
 	int64_t		    message_size_limit, line_max;
 	bool		    smtputf8, soft_bounce;
 	struct match_list  *mynetworks, *interfaces, *limit_exceptions,

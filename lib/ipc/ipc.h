@@ -46,6 +46,12 @@ enum {
 	MAIL_NO_RECEIVED  = 1 << 11,	/* client is hidden */
 	MAIL_AUTH_HEADER  = 1 << 12,	/* smtpd_sasl_authenticated_header */
 };
+/*
+ * The bits of receive_override_options; *unlisted: no_unknown_recipient_checks.
+ * False: *bad is no word of it.
+ */
+bool		 mail_overrides(struct str list, uint64_t *flags,
+		    bool *unlisted, struct str *bad) MUST_USE;
 enum { DSN_RET_NONE, DSN_RET_FULL, DSN_RET_HDRS };
 enum {					/* RFC 3461 4.1 */
 	DSN_NOTIFY_NEVER   = 1 << 0,

@@ -27,13 +27,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct buf out;
 
 	buf_init(&out, 1 << 20);
-	if (n < 1 << 14 && rewrite_header(&rules, in, 10000, &out)) {
+	if (n < 1 << 14 && rewrite_header(&rules, in, 10000, NULL, &out)) {
 		once = arena_str(arena, buf_view(&out));
 		assert(count(once, '\n') <= count(in, '\n'));
 		assert(count(once, ',') <= count(in, ','));
 		assert(count(once, '"') <= count(in, '"'));
 		buf_clear(&out);
-		(void)rewrite_header(&rules, once, 10000, &out);
+		(void)rewrite_header(&rules, once, 10000, NULL, &out);
 	}
 	if (n < ADDRESS_MAX) {
 		once = rewrite_address(&rules, arena, in);

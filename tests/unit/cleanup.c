@@ -65,9 +65,11 @@ begin_group(void **state)
 	assert_non_null(f->conf);
 	conf_fill(f->conf, cleanup_params, cleanup_nparams, &f->c.conf,
 	    &problems);
+	cleanup_check(&f->c, f->conf, &problems);
+	problems_print(&problems, stderr);
 	assert_false(problems_fatal(&problems));
 	problems_free(&problems);
-	cleanup_setup(&f->c, f->conf);
+	cleanup_open(&f->c, f->conf);
 	*state = f;
 	return 0;
 }
@@ -355,7 +357,7 @@ test_header_addresses(void **state)
 
 		buf_clear(&out);
 		changed = rewrite_header(&f->c.local,
-		    str_of(header_lists[i].in), 1000, &out);
+		    str_of(header_lists[i].in), 1000, NULL, &out);
 		assert_int_equal(changed, header_lists[i].out != NULL);
 		if (changed)
 			assert_string_equal(buf_cstr(&out),

@@ -79,10 +79,11 @@ begin_group(void **state)
 	f->conf = conf_load(f->dir, &problems);
 	conf_fill(f->conf, cleanup_params, cleanup_nparams, &f->c.conf,
 	    &problems);
+	cleanup_check(&f->c, f->conf, &problems);
 	problems_print(&problems, stderr);
 	assert_false(problems_fatal(&problems));
 	problems_free(&problems);
-	cleanup_setup(&f->c, f->conf);
+	cleanup_open(&f->c, f->conf);
 	*state = f;
 	return 0;
 }

@@ -556,11 +556,11 @@ checks[] = {
 	    "slow unix - - - - - virtual\n", NULL, false },
 	{ "slowest_destination_rate_delay = 3s\n", "",
 	    "master.cf has no service \"slowest\"", FATAL },
-	{ "content_filter = scan\n", "", "\"content_filter\" is not "
+	{ "milter_header_checks = scan\n", "", "\"milter_header_checks\" is not "
 	    "supported yet, and to ignore it would be unsafe", FATAL },
-	{ "content_filter =\n", "", NULL, false },
-	{ "", "s unix - - - - - smtpd -o content_filter=x\n",
-	    "\"content_filter\" is not supported yet", FATAL },
+	{ "milter_header_checks =\n", "", NULL, false },
+	{ "", "s unix - - - - - smtpd -o milter_header_checks=x\n",
+	    "\"milter_header_checks\" is not supported yet", FATAL },
 	{ "postscreen_greet_wait = 9s\n", "", "\"postscreen_greet_wait\" is "
 	    "not supported yet and has no effect", WARNS },
 	{ "readme_directory = no\nbiff = no\n", "", NULL, false },
