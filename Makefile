@@ -3,6 +3,7 @@
 # make quick        the inner loop: house checks and unit tests
 # make fuzz         run each fuzz target for FUZZ_SECONDS (default 60)
 # make soak         power cuts and long kill tests (root, 15 minutes)
+# make programs     cron, at, PHP, mutt ... in a root with Postern (root)
 # make bench        Postern beside Postfix, in one run, with ratios
 # make install      DESTDIR= PREFIX=
 #
@@ -125,11 +126,13 @@ soak: all
 	@tests/soak/run
 bench: all
 	@bench/run
+programs: all manuals
+	@tests/programs/run
 
 clean:
 	rm -rf build
 
-.PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench clean
+.PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench programs clean
 .SECONDARY:
 -include $(shell find $B \( -path '*/peer' -o -path '*/programs' \) -prune -o -name '*.d' -type f -print 2>/dev/null)
 
@@ -167,5 +170,7 @@ install: all manuals
 	    install -D -m 644 $$m $(MANDIR)/man$${m##*.}/$${m##*/}; done
 	ln -sf sendmail.1 $(MANDIR)/man1/mailq.1
 	ln -sf sendmail.1 $(MANDIR)/man1/newaliases.1
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then \
+	    conf/finish-install $(PREFIX); fi
 
 .PHONY: install

@@ -115,8 +115,10 @@ static int
 open_spool(struct plan *plan, bool check_only, struct problems *problems)
 {
 	struct stat st;
+	mode_t mask = umask(022);	/* postdrop's group goes through it */
 	int fd, error = check_only ? 0 : file_make_dirs(plan->spool, 0755);
 
+	(void)umask(mask);
 	if (error != 0)
 		problem_add(problems, true, NULL, 0, "%s: mkdir: %s",
 		    plan->spool, strerror(error));
