@@ -6,14 +6,11 @@
  * public/ may ask; no question can make the queue lose anything. qmgr runs it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include "address/address.h"
 #include "qmgr/qmgr.h"
 
 #define LINE_MAX_BYTES	1024
 #define CONTROL_MS	10000	/* for the one line */
-#define SITE_FILES	50	/* looked at between two turns of the loop */
 #define CONTROLS_MAX	64
 
 struct control {
@@ -67,66 +64,6 @@ deliver_id(struct qmgr *q, struct str id)
 	return true;
 }
 
-/* --- site: which deferred messages have a recipient there? --- */
-
-void
-control_site(struct qmgr *q, struct str site)
-{
-	buf_clear(&q->site_ids);
-	q->site_at = 0;
-	mem_free(q->site);
-	q->site = mem_new(site.n + 1);
-	memcpy(q->site, site.p, site.n);
-	for (size_t i = 0; i < q->deferred.n; i++) {
-		buf_puts(&q->site_ids, container_of(q->deferred.v[i],
-		    struct slot, due)->id);
-		buf_putc(&q->site_ids, '\0');
-	}
-	qmgr_wake(q);
-}
-
-static bool
-goes_to(struct qmgr *q, const struct slot *s, struct str site)
-{
-	struct queue_message msg = { 0 };
-	struct arena *arena;
-	bool yes = false;
-	int fd = queue_open_file(&q->queue, s->dir, s->id, O_RDONLY |
-	    O_CLOEXEC | O_NOFOLLOW, 0);
-
-	if (fd < 0)
-		return false;
-	arena = arena_new((size_t)16 << 30);
-	if (queue_read(fd, arena, false, &msg) == QUEUE_OK)
-		for (size_t i = 0; i < msg.nrcpts && !yes; i++)
-			yes = msg.rcpts[i].status <= RCPT_DEFERRED &&
-			    str_eq_nocase(address_domain(
-			    msg.rcpts[i].address), site);
-	arena_free(&arena);
-	fd_close(&fd);
-	return yes;
-}
-
-void
-control_site_more(struct qmgr *q)
-{
-	for (int n = 0; q->site != NULL && n < SITE_FILES; n++) {
-		struct str id = str_of(q->site_ids.p + q->site_at);
-		struct slot *s = slot_get(q, id);
-
-		if (q->site_at >= q->site_ids.n) {
-			mem_free(q->site);
-			q->site = NULL;
-			buf_free(&q->site_ids);
-			break;
-		}
-		q->site_at += id.n + 1;
-		if (s != NULL && s->state == SLOT_WAITS &&
-		    goes_to(q, s, str_of(q->site)))
-			slot_flush(q, s);
-	}
-}
-
 /* --- the line --- */
 
 static void
@@ -153,6 +90,20 @@ print_status(struct qmgr *q, struct buf *b)
 	schedule_each_transport(q->schedule, print_transport, b);
 }
 
+static const char *
+flush_site(struct qmgr *q, struct str site)
+{
+	switch (site_flush(q, site)) {
+	case FLUSH_OK:
+		return "ok\n";
+	case FLUSH_DENY:
+		return "not configured\n";
+	case FLUSH_FAIL:
+		break;
+	}
+	return "fast_flush_domains cannot be looked up\n";
+}
+
 static void
 obey(struct qmgr *q, struct str line, struct buf *out)
 {
@@ -174,7 +125,8 @@ obey(struct qmgr *q, struct str line, struct buf *out)
 		}
 		qmgr_pump(q);
 	} else if (str_eq(verb, STR("site")) && line.n > 0) {
-		control_site(q, line);
+		buf_puts(out, flush_site(q, line));
+		return;
 	} else {
 		buf_puts(out, "unknown command\n");
 		return;

@@ -330,8 +330,9 @@ step_put_off(struct message *m)
 		fault(m, "cannot move it to deferred", err);
 		return;
 	}
-	message_free(&m);
 	slot_wait(q, s, Q_DEFERRED, clock_steady_ms() + delay * 1000);
+	site_file(q, s, &m->msg);
+	message_free(&m);
 }
 
 static void

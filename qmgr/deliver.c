@@ -32,7 +32,7 @@ attr(const struct message *m, const char *name)
 }
 
 static unsigned
-flags_of(const struct message *m)
+flags_of(const struct message *m, const struct dest *dest)
 {
 	static const struct { unsigned in, out; } same[] = {
 		{ QMF_VERIFY, DELIVER_VERIFY }, { QMF_TRACE, DELIVER_TRACE },
@@ -46,6 +46,8 @@ flags_of(const struct message *m)
 	for (size_t i = 0; i < nitems(same); i++)
 		if (m->msg.flags & same[i].in)
 			flags |= same[i].out;
+	if (dest->waiting > 0)
+		flags |= DELIVER_MORE;
 	return flags;
 }
 
@@ -58,7 +60,7 @@ send_request(struct delivery *d, struct talk *talk, int fd)
 		.queue_id = str_of(q->id), .sender = q->sender,
 		.nexthop = str_of(d->p.job->dest->nexthop),
 		.dsn_envid = q->dsn_envid, .dsn_ret = q->dsn_ret,
-		.flags = flags_of(m), .arrival_us = (uint64_t)q->arrival_us,
+		.flags = flags_of(m, d->p.job->dest), .arrival_us = (uint64_t)q->arrival_us,
 		.active_us = (uint64_t)m->active_us, .size = q->size,
 		.header_off = q->header_off, .header_len = q->header_len,
 		.body_off = q->body_off, .body_len = q->body_len,

@@ -115,7 +115,7 @@ early_withdraw(struct qmgr *q, struct str id)
 	err = queue_remove(&q->queue, s->dir, s->id);
 	if (err != 0)
 		log_warn("%s: cannot remove it: %s", s->id, strerror(err));
-	if (s->m != NULL) {
+	if (s->state == SLOT_ACTIVE) {
 		s->m->early = NULL;
 		s->m->gone = true;	/* forgotten after this attempt */
 		return;

@@ -17,6 +17,31 @@ static const struct param params[] = {
 #undef PARAM
 };
 
+/* Failing that, the list of before; without one nobody is flushed. */
+static void
+open_flush_domains(struct qmgr *q)
+{
+	struct str parents = conf_get(q->main_cf,
+	    "parent_domain_matches_subdomains"), item;
+	struct match_list *list;
+	unsigned flags = 0;
+	struct buf why;
+
+	while (conf_list_next(&parents, &item))
+		if (str_eq(item, STR("fast_flush_domains")))
+			flags = MATCH_PARENT;
+	buf_init(&why, 1024);
+	list = match_list_open(q->conf.fast_flush_domains,
+	    conf_dir(q->main_cf), flags, &why);
+	if (list == NULL) {
+		log_warn("fast_flush_domains: %s", buf_cstr(&why));
+	} else {
+		match_list_free(&q->flush_domains);
+		q->flush_domains = list;
+	}
+	buf_free(&why);
+}
+
 static void
 configure(struct qmgr *q, struct conf *conf)
 {
@@ -34,6 +59,7 @@ configure(struct qmgr *q, struct conf *conf)
 	mem_free(q->double_bounce);
 	q->double_bounce = mem_new(sender.n + 1);
 	memcpy(q->double_bounce, sender.p, sender.n);
+	open_flush_domains(q);
 	if (!master_cf_load(conf, &q->master_cf, &problems))
 		log_warn("master.cf cannot be read");
 	problems_free(&problems);
@@ -118,7 +144,9 @@ start(void *ctx, struct service *service)
 	list_init(&q->resolving);
 	list_init(&q->report_turns);
 	list_init(&q->controls);
-	buf_init(&q->site_ids, 64 << 20);
+	buf_init(&q->unread, 64 << 20);
+	q->sites = map_new();
+	list_init(&q->asked);
 	q->pump = timer_new(q->loop, on_pump, q);
 	q->rescan = timer_new(q->loop, on_rescan, q);
 	age_start(q);
@@ -166,10 +194,6 @@ on_solo(void *ctx, struct channel *ch, enum msg id, const void *msg)
 		if (q->begun)
 			deliver_all(q);
 		qmgr_wake(q);
-	} else if (id == MSG_flush_site) {
-		const struct msg_flush_site *m = msg;
-
-		control_site(q, m->site);
 	} else if (id == MSG_withdraw) {
 		const struct msg_withdraw *m = msg;
 
@@ -177,13 +201,24 @@ on_solo(void *ctx, struct channel *ch, enum msg id, const void *msg)
 	}
 }
 
-/* No process opens a talk with qmgr. */
+static void
+on_flush_site(void *ctx, struct talk *talk, enum msg id, const void *msg)
+{
+	const struct msg_flush_site *m = msg;
+
+	assert(id == MSG_flush_site);
+	talk_send(talk, MSG_flush_done, &(struct msg_flush_done){
+	    .status = site_flush(ctx, m->site) });
+}
+
+/* flush_site opens a talk, nothing else does. */
 static void
 on_talk(void *ctx, struct talk *talk, enum msg id)
 {
-	(void)ctx;
+	static const struct talk_ops ops = { .on_message = on_flush_site };
+
 	(void)id;
-	talk_close(&talk);
+	talk_set(talk, &ops, ctx);
 }
 
 static void

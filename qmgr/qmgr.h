@@ -15,6 +15,7 @@
 #include "queue/queue.h"
 #include "route/route.h"
 #include "service/service.h"
+#include "table/table.h"
 
 struct qmgr_conf {
 #define PARAM PARAM_MEMBER
@@ -28,7 +29,10 @@ struct message;
 enum slot_state { SLOT_NEW, SLOT_WAITS, SLOT_ACTIVE };
 struct slot {
 	struct heap_node due;		/* steady clock, ms */
-	struct message	*m;		/* SLOT_ACTIVE */
+	union {
+		struct message	*m;	/* SLOT_ACTIVE */
+		struct site_ref	*sites;	/* SLOT_WAITS: site.c; NULL: unread */
+	};
 	uint16_t	 faults;	/* local faults in a row */
 	uint8_t		 dir;		/* enum queue_dir */
 	uint8_t		 state;
@@ -118,9 +122,11 @@ struct qmgr {
 	int64_t		 drain_until_ms;
 	struct listener	*control;
 	struct list	 controls;	/* connections */
-	struct buf	 site_ids;	/* flush_site: ids to look at, NUL ends */
-	size_t		 site_at;
-	char		*site;
+	struct map	*sites;		/* site.c: by domain */
+	struct list	 asked;		/* sites, while unread ones are read */
+	struct buf	 unread;	/* ids, NUL ends each */
+	size_t		 unread_at;
+	struct match_list *flush_domains; /* fast_flush_domains; or NULL */
 	bool		 soft_bounce, draining, begun;
 	bool		 confirm_delay_cleared;
 	int64_t		 silence_ms;	/* most between words of a delivery */
@@ -151,6 +157,15 @@ void		 slot_flush(struct qmgr *, struct slot *);
 void		 slot_flush_all(struct heap *);
 void		 slot_free(struct qmgr *, struct slot **);
 struct slot	*slot_first(const struct heap *);	/* or NULL */
+
+/* site.c: deferred mail by domain */
+enum flush_status site_flush(struct qmgr *, struct str domain);
+/* A slot that waits is for the domains of these recipients. */
+void		 site_file(struct qmgr *, struct slot *,
+		    const struct queue_message *);
+void		 site_forget(struct qmgr *, struct slot *);
+bool		 site_is_reading(const struct qmgr *);
+void		 site_read_more(struct qmgr *);		/* a few files on */
 
 /* scan.c: the folders, and who becomes active */
 void		 scan_start(struct qmgr *);	/* all folders, at begin */
@@ -242,6 +257,4 @@ bool		 expire(struct message *);
 /* control.c */
 void		 control_listen(struct qmgr *, int fd);
 void		 control_flush(struct qmgr *);
-void		 control_site(struct qmgr *, struct str site);
-void		 control_site_more(struct qmgr *);	/* a few files on */
 #endif

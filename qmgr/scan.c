@@ -154,7 +154,7 @@ qmgr_wake(struct qmgr *q)
 	int64_t ms = PUMP_MS_MAX, now, wake;
 
 	if (!q->begun || (q->incoming.n == 0 && q->deferred.n == 0 &&
-	    list_empty(&q->resolving) && q->site == NULL &&
+	    list_empty(&q->resolving) && !site_is_reading(q) &&
 	    schedule_wake_ms(q->schedule) == INT64_MAX &&
 	    !schedule_is_burying(q->schedule) && q->nparked == 0 &&
 	    timer_is_set(q->pump)))
@@ -167,7 +167,7 @@ qmgr_wake(struct qmgr *q)
 	wake = schedule_wake_ms(q->schedule);
 	if (wake < INT64_MAX && wake - now < ms)
 		ms = wake > now ? wake - now : 0;
-	if (!list_empty(&q->resolving) || q->site != NULL ||
+	if (!list_empty(&q->resolving) || site_is_reading(q) ||
 	    schedule_is_burying(q->schedule))
 		ms = 0;
 	else if (q->nparked > 0 && ms > REFILL_LOOK_MS)
@@ -193,7 +193,7 @@ qmgr_pump(struct qmgr *q)
 		message_open(q, s);
 		n++;
 	}
-	control_site_more(q);
+	site_read_more(q);
 	deliver_bury(q);
 	deliver_all(q);
 	qmgr_wake(q);

@@ -42,7 +42,7 @@ slot_wait(struct qmgr *q, struct slot *s, enum queue_dir dir, int64_t due_ms)
 	slot_unwait(q, s);
 	s->dir = (uint8_t)dir;
 	s->state = SLOT_WAITS;
-	s->m = NULL;
+	s->sites = NULL;
 	s->due.seq = ++q->seq;
 	heap_put(heap_of(q, s), &s->due, due_ms);
 }
@@ -52,6 +52,7 @@ slot_unwait(struct qmgr *q, struct slot *s)
 {
 	if (s->state != SLOT_WAITS)
 		return;
+	site_forget(q, s);
 	s->state = SLOT_NEW;
 	heap_take(heap_of(q, s), &s->due);
 }
@@ -59,7 +60,9 @@ slot_unwait(struct qmgr *q, struct slot *s)
 void
 slot_flush(struct qmgr *q, struct slot *s)
 {
-	slot_wait(q, s, s->dir, 0);
+	if (s->state != SLOT_WAITS)
+		slot_wait(q, s, s->dir, 0);
+	heap_put(heap_of(q, s), &s->due, 0);
 	s->flush = true;
 }
 

@@ -14,7 +14,9 @@ static void hello_checked(struct session *, enum outcome);
 static void hello_listed(struct session *);
 static void capabilities(struct session *);
 static void etrn_checked(struct session *, enum outcome);
-static void etrn_reply(struct session *);
+static void etrn_ask(struct session *);
+static void etrn_answer(void *ctx, struct talk *, enum msg, const void *);
+static void etrn_lost(void *ctx, struct talk *, const char *why);
 
 void
 greet(struct session *s)
@@ -258,22 +260,61 @@ cmd_etrn(struct session *s, struct str arg)
 static void
 etrn_checked(struct session *s, enum outcome outcome)
 {
-	if (outcome != REFUSED)
-		etrn_reply(s);
-	wait_over(s, COMMAND);
+	if (outcome == REFUSED)
+		wait_over(s, COMMAND);
+	else
+		etrn_ask(s);
 }
 
+/* qmgr knows which mail is for it, and whether it may be flushed. */
 static void
-etrn_reply(struct session *s)
+etrn_ask(struct session *s)
 {
+	static const struct talk_ops ops = { etrn_answer, etrn_lost };
 	struct channel *c =
 	    service_peer(s->smtpd->service, ROLE_QMGR, STR(""));
 
 	if (c == NULL) {
-		reply(s, "458 Unable to queue messages");
+		etrn_lost(s, NULL, "no queue manager");
 		return;
 	}
-	channel_send(c, MSG_flush_site, &(struct msg_flush_site){
+	s->ask = talk_open(c, &ops, s);
+	talk_deadline(s->ask, s->smtpd->conf.ipc_timeout * 1000);
+	talk_send(s->ask, MSG_flush_site, &(struct msg_flush_site){
 	    .site = s->site.str });
-	reply(s, "250 Queuing started");
+}
+
+static void
+etrn_answer(void *ctx, struct talk *t, enum msg id, const void *msg)
+{
+	const struct msg_flush_done *m = msg;
+	struct session *s = ctx;
+
+	(void)t;
+	assert(id == MSG_flush_done);
+	s->ask = NULL;
+	if (m->status == FLUSH_OK) {
+		reply(s, "250 Queuing started");
+	} else if (m->status == FLUSH_DENY) {
+		log_warn("reject: ETRN " STRF "... from " STRF "[" STRF "]",
+		    STRV(str_first(s->site.str, 100)), STRV(s->name),
+		    STRV(s->addr));
+		reply(s, "459 <" STRF ">: service unavailable",
+		    STRV(s->site.str));
+	} else {
+		reply(s, "458 Unable to queue messages");
+	}
+	wait_over(s, COMMAND);
+}
+
+static void
+etrn_lost(void *ctx, struct talk *t, const char *why)
+{
+	struct session *s = ctx;
+
+	(void)t;
+	s->ask = NULL;
+	log_warn("unable to talk to fast flush service: %s", why);
+	reply(s, "458 Unable to queue messages");
+	wait_over(s, COMMAND);
 }

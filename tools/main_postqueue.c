@@ -168,6 +168,9 @@ want_answer(struct postqueue *p, const char *line)
 {
 	const char *answer = ask_qmgr(p, line);
 
+	if (answer != NULL && strcmp(answer, "not configured") == 0)
+		tool_fail(&p->tool, EX_UNAVAILABLE, "Flush service is not "
+		    "configured for destination \"%s\"", p->arg);
 	if (answer == NULL)
 		tool_fail(&p->tool, EX_UNAVAILABLE,
 		    "Cannot flush mail queue - mail system is down");

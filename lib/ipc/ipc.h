@@ -76,6 +76,8 @@ enum { DELIVER_VERIFY = 1 << 0, DELIVER_TRACE = 1 << 1,
 	DELIVER_8BIT = 1 << 5,	/* header or body */
 	DELIVER_MORE = 1 << 6,	/* of the destination's mail waits */
 	DELIVER_LONG_LINES = 1 << 7 }; /* above 998 bytes, RFC 5322 2.1.1 */
+/* DENY: the site is not in fast_flush_domains. */
+enum flush_status { FLUSH_OK, FLUSH_DENY, FLUSH_FAIL };
 enum report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS,
 	REPORT_VERIFY };
 enum store_kind { STORE_MAILDIR, STORE_MBOX };
