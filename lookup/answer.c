@@ -115,6 +115,14 @@ search(struct search *q, struct arena *arena,
 		return tables_get(q->tables, ask->subject, &q->value);
 	case ACCESS_OWNER:
 		return search_owner(q, arena, ask->subject);
+	case ACCESS_EXACT:
+		buf_str(&q->key, ask->subject);
+		found = tables_get(q->tables, ask->subject, &q->value);
+		if (found != NONE)
+			return found;
+		buf_clear(&q->key);
+		buf_str(&q->key, ask->subject_addr);
+		return tables_get(q->tables, ask->subject_addr, &q->value);
 	}
 	return found;
 }

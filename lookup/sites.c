@@ -17,12 +17,13 @@ static const char *const restrictions[] = {
 /* Parameters of smtpd that are tables, or lists that may hold some. */
 static const char *const maps[] = {
 	"debug_peer_list", "local_header_rewrite_clients", "mynetworks",
-	"rbl_reply_maps", "relay_clientcerts", "smtpd_client_event_limit_exceptions",
+	"rbl_reply_maps", "smtpd_client_event_limit_exceptions",
 	"smtpd_command_filter", "smtpd_discard_ehlo_keyword_address_maps",
 	"smtpd_milter_maps", "smtpd_reject_footer_maps",
 };
 /* Lists that are asked whole, by their parameter's name. */
-static const char *const whole[] = { "smtpd_sender_login_maps" };
+static const char *const whole[] = { "relay_clientcerts",
+	"smtpd_sender_login_maps" };
 
 static void	open_site(struct lookup *, struct site *, struct problems *);
 static void	allow_named(struct lookup *, struct site *,

@@ -139,9 +139,13 @@ check_table(struct check *c, struct str table, enum access_kind kind,
 static void
 send_table(struct check *c, struct talk *t)
 {
+	/* A certificate is looked up, then its key. */
+	struct str second = c->table_kind == ACCESS_EXACT ?
+	    tls_info(c->s->tls)->key_print : c->s->addr;
+
 	talk_send(t, MSG_access_ask, &(struct msg_access_ask){
 	    .tables = c->table, .kind = c->table_kind,
-	    .subject = c->table_subject, .subject_addr = c->s->addr,
+	    .subject = c->table_subject, .subject_addr = second,
 	    .service = str_of(service_name(c->s->smtpd->service)) });
 }
 

@@ -437,28 +437,26 @@ auth_cancel(struct session *s)
 bool
 session_has_tls(const struct session *s)
 {
-	(void)s;
-	return false;
+	return s->tls != NULL && s->state != TLS;
 }
 
 unsigned
 session_tls_bits(const struct session *s)
 {
-	(void)s;
-	return 0;
+	return session_has_tls(s) ? (unsigned)tls_info(s->tls)->bits_used : 0;
 }
 
 bool
 session_binding(const struct session *s, uint8_t out[SESSION_BINDING])
 {
-	(void)s;
-	(void)out;
-	return false;
+	return session_has_tls(s) && tls_exporter(s->tls,
+	    STR("EXPORTER-Channel-Binding"), out, SESSION_BINDING);
 }
 
 struct str
 session_cert_name(const struct session *s)
 {
-	(void)s;
-	return STR("");
+	if (!session_has_tls(s) || tls_info(s->tls)->trust < TLS_TRUSTED)
+		return STR("");
+	return tls_info(s->tls)->subject;
 }

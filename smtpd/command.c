@@ -135,6 +135,7 @@ capabilities(struct session *s)
 		{ "VRFY", "VRFY", !d->conf.disable_vrfy_command },
 		{ "EXPN", "EXPN", d->conf.smtpd_expn_enable },
 		{ "ETRN", "ETRN", !s->lmtp },
+		{ "STARTTLS", "STARTTLS", starttls_offered(s) },
 		{ "AUTH", auth, auth_is_offered(s) },
 		{ "AUTH", old_auth, auth_is_offered(s) &&
 		    d->conf.broken_sasl_auth_clients },
@@ -195,13 +196,6 @@ cmd_help(struct session *s, struct str arg)
 	    "VRFY ETRN HELP QUIT");
 	reply(s, "214 2.0.0 Questions about this server: postmaster@" STRF,
 	    STRV(s->smtpd->myhostname));
-}
-
-void
-cmd_starttls(struct session *s, struct str arg)
-{
-	(void)arg;
-	reply(s, "502 5.5.1 Error: command not implemented");
 }
 
 /* RFC 5321 3.5.3, 7.3: always 252, so that nobody can list our users. */

@@ -177,10 +177,15 @@ send_envelope(struct session *s, struct talk *t)
 		.sasl_method = s->sasl_method.str,
 		.sasl_user = s->sasl_user.str, .sasl_sender = tx->sasl_sender,
 	};
+	struct buf tls;
 
 	m.protocol = protocol(s, tx);
 	if (s->smtpd->conf.smtpd_sasl_authenticated_header)
 		m.flags |= MAIL_AUTH_HEADER;
+	buf_init(&tls, 2000);
+	if (s->tls != NULL && s->smtpd->conf.smtpd_tls_received_header)
+		tls_print_received(s->tls, &tls);
+	m.tls = buf_view(&tls);
 	if (s->local)
 		m.flags |= MAIL_LOCAL_CLIENT;
 	m.rewrite_domain = s->local ? STR("local") :
@@ -188,6 +193,7 @@ send_envelope(struct session *s, struct talk *t)
 	if (s->smtpd->conf.smtpd_hide_client_session)
 		m.flags |= MAIL_NO_RECEIVED;
 	talk_send(t, MSG_mail_begin, &m);
+	buf_free(&tls);
 	list_each(l, &tx->rcpts) {
 		struct rcpt *r = container_of(l, struct rcpt, link);
 

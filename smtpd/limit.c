@@ -85,7 +85,7 @@ rate_limit(const struct session *s, enum client_event event)
 	case CLIENT_AUTH:
 		return conf->smtpd_client_auth_rate_limit;
 	case CLIENT_TLS:
-		break;
+		return conf->smtpd_client_new_tls_session_rate_limit;
 	}
 	return 0;
 }

@@ -17,6 +17,7 @@ static void on_check(void *ctx, struct service *, struct problems *);
 static void on_start(void *ctx, struct service *);
 static void on_listen(void *ctx, struct str name, int fd);
 static void on_accept(void *ctx, int fd, const struct sockaddr_storage *);
+static void on_solo(void *ctx, struct channel *, enum msg, const void *);
 static void on_drained(void *ctx, struct channel *);
 static void on_drain(void *ctx);
 static void on_stop(void *ctx);
@@ -36,6 +37,7 @@ main(int argc, char **argv)
 		.role = ROLE_SMTPD, .params = params, .nparams = nitems(params),
 		.conf = &d.conf, .ctx = &d, .check = on_check,
 		.start = on_start, .on_listen = on_listen,
+		.on_solo = on_solo,
 		.on_drained = on_drained, .on_drain = on_drain,
 		.on_stop = on_stop,
 	};
@@ -85,6 +87,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	    "smtpd_sasl_mechanism_filter", p);
 	auth_open(d, p);
 	access_open(d, p);
+	starttls_open(d, p);
 }
 
 /* The tables among local_header_rewrite_clients; other words are checked. */
@@ -136,6 +139,15 @@ on_listen(void *ctx, struct str name, int fd)
 	(void)name;
 	port->listener = listener_new(d->loop, fd, on_accept, d);
 	list_append(&d->listeners, &port->link);
+}
+
+static void
+on_solo(void *ctx, struct channel *c, enum msg id, const void *msg)
+{
+	struct smtpd *d = ctx;
+
+	(void)c;
+	(void)tls_agent_solo(d->tls_agent, id, msg);
 }
 
 static void

@@ -100,6 +100,17 @@ peer_known(struct session *s)
 	buf_free(&key);
 }
 
+void
+peer_has_cert(struct session *s)
+{
+	struct str list = s->smtpd->conf.local_header_rewrite_clients, item;
+
+	while (conf_list_next(&list, &item))
+		if (str_eq_nocase(item, STR("permit_tls_all_clientcerts")) &&
+		    tls_info(s->tls)->trust >= TLS_TRUSTED)
+			s->local = true;
+}
+
 /*
  * postconf(5) local_header_rewrite_clients: restrictions of the permit kind,
  * and check_address_map with a table of addresses and nets.

@@ -101,6 +101,20 @@ rule_check_sasl_access(struct check *c, const struct rule *r)
 	return check_table(c, r->arg, ACCESS_KEY, user, take_answer);
 }
 
+enum step
+rule_check_ccert_access(struct check *c, const struct rule *r)
+{
+	const struct tls_info *i = c->s->tls != NULL ? tls_info(c->s->tls) :
+						       NULL;
+
+	if (i == NULL || i->trust == TLS_ANONYMOUS)
+		return NEXT;
+	c->party = (struct party){ i->cert_print,
+	    arena_cstr(c->arena, i->cert_print), "Client certificate" };
+	return check_table(c, r->arg, ACCESS_EXACT, i->cert_print,
+	    take_answer);
+}
+
 /* Clients without a name are looked up too: by address. */
 enum step
 check_access(struct check *c, const struct rule *r, enum party_kind whose,

@@ -131,22 +131,6 @@ by_network(struct check *c, enum found found)
 }
 
 enum step
-rule_permit_tls(struct check *c, const struct rule *r)
-{
-	(void)c;
-	(void)r;
-	return NEXT;
-}
-
-enum step
-rule_reject_plaintext_session(struct check *c, const struct rule *r)
-{
-	(void)r;
-	return refuse(c, c->s->smtpd->conf.plaintext_reject_code, "4.7.1",
-	    "Session encryption is required");
-}
-
-enum step
 rule_reject_unauth_pipelining(struct check *c, const struct rule *r)
 {
 	(void)r;

@@ -20,6 +20,7 @@ enum {				/* what a command needs */
 	NOT_IN_TX = 1 << 3,
 	NOT_BDAT  = 1 << 4,	/* not between the chunks of a message */
 	NO_ARG	  = 1 << 5,
+	NEED_TLS  = 1 << 10,	/* where smtpd_tls_security_level = encrypt */
 	LAST	  = 1 << 6,	/* ends a pipelined group: RFC 2920 3.1 */
 	JUNK	  = 1 << 7,	/* does nothing: counted */
 	NO_MAIL	  = 1 << 9,	/* not in a transaction, for AUTH */
@@ -38,6 +39,7 @@ static const struct state_def {
 	[AUTH]	  = { "auth",	 on_auth_line },
 	[DATA]	  = { "data",	 on_data },
 	[BDAT]	  = { "bdat",	 on_chunk },
+	[TLS]	  = { "tls",	 NULL },
 	[WAIT]	  = { "wait",	 NULL },
 	[CLOSE]	  = { "close",	 on_discard },
 };
@@ -52,17 +54,17 @@ static const struct command {
 	{ "EHLO",     cmd_ehlo,	    LAST },
 	{ "LHLO",     cmd_lhlo,	    LAST },
 	{ "STARTTLS", cmd_starttls, LAST },
-	{ "AUTH",     cmd_auth,	    NEED_HELO | NO_MAIL },
-	{ "MAIL",     cmd_mail,	    NEED_HELO | NOT_IN_TX },
-	{ "RCPT",     cmd_rcpt,	    NEED_MAIL | NOT_BDAT },
-	{ "DATA",     cmd_data,	    NEED_TX | NOT_BDAT | NEED_RCPT | NO_ARG |
-				    LAST },
-	{ "BDAT",     cmd_bdat,	    NEED_TX | NEED_RCPT },
-	{ "RSET",     cmd_rset,	    NO_ARG | JUNK },
+	{ "AUTH",     cmd_auth,	    NEED_TLS | NEED_HELO | NO_MAIL },
+	{ "MAIL",     cmd_mail,	    NEED_TLS | NEED_HELO | NOT_IN_TX },
+	{ "RCPT",     cmd_rcpt,	    NEED_TLS | NEED_MAIL | NOT_BDAT },
+	{ "DATA",     cmd_data,	    NEED_TLS | NEED_TX | NOT_BDAT |
+				    NEED_RCPT | NO_ARG | LAST },
+	{ "BDAT",     cmd_bdat,	    NEED_TLS | NEED_TX | NEED_RCPT },
+	{ "RSET",     cmd_rset,	    NEED_TLS | NO_ARG | JUNK },
 	{ "NOOP",     cmd_noop,	    LAST | JUNK },
-	{ "VRFY",     cmd_vrfy,	    NEED_HELO | LAST | JUNK },
-	{ "EXPN",     cmd_expn,	    NEED_HELO | LAST | JUNK },
-	{ "ETRN",     cmd_etrn,	    NEED_HELO | NOT_IN_TX | JUNK },
+	{ "VRFY",     cmd_vrfy,	    NEED_TLS | NEED_HELO | LAST | JUNK },
+	{ "EXPN",     cmd_expn,	    NEED_TLS | NEED_HELO | LAST | JUNK },
+	{ "ETRN",     cmd_etrn,	    NEED_TLS | NEED_HELO | NOT_IN_TX | JUNK },
 	{ "HELP",     cmd_help,	    JUNK },
 	{ "QUIT",     cmd_quit,	    0 },
 };
@@ -73,6 +75,7 @@ static const struct {
 	unsigned    flag;
 	const char *reply;
 } refusals[] = {
+	{ NEED_TLS,  "530 5.7.0 Must issue a STARTTLS command first" },
 	{ NEED_HELO, "503 5.5.1 Error: send HELO/EHLO first" },
 	{ NOT_BDAT,  "503 5.5.1 Error: %s after BDAT" },
 	{ NOT_IN_TX, "503 5.5.1 Error: nested MAIL command" },
@@ -138,7 +141,10 @@ session_named(struct session *s)
 {
 	log_info("connect from " STRF "[" STRF "]", STRV(s->name),
 	    STRV(s->addr));
-	greet(s);
+	if (s->smtpd->conf.smtpd_tls_wrappermode)
+		starttls_wrap(s);
+	else
+		greet(s);
 }
 
 void
@@ -215,7 +221,12 @@ on_input(void *ctx, struct str in)
 			check_pipelining(s, str_from(in, used));
 	}
 	s->in_input = false;
-	if (s->state != WAIT && s->state != CLOSE) {
+	if (s->state == TLS && s->tls == NULL) {
+		flush(s);
+		stream_drop_input(s->stream);
+		if (stream_unsent(s->stream) == 0)
+			starttls_go(s);
+	} else if (s->state != WAIT && s->state != CLOSE) {
 		flush(s);
 		session_timer(s);
 		if (stream_unsent(s->stream) > UNSENT_MAX)
@@ -232,6 +243,7 @@ on_command(struct session *s, struct str in)
 
 	switch (esmtp_line(&rest, (size_t)s->smtpd->line_max, &line)) {
 	case LINE_OK:
+		s->ahead = rest.n > 0;
 		run_command(s, line);
 		break;
 	case LINE_MORE:
@@ -304,6 +316,8 @@ holds(const struct session *s, unsigned flag, struct str arg)
 	switch (flag) {
 	case NO_ARG:
 		return arg.n == 0;
+	case NEED_TLS:
+		return s->tls != NULL || s->smtpd->tls_level != LEVEL_ENCRYPT;
 	case NEED_HELO:
 		return s->helo.str.n > 0 || !s->smtpd->conf.smtpd_helo_required;
 	case NEED_MAIL:
@@ -382,6 +396,28 @@ check_pipelining(struct session *s, struct str rest)
 	if (s->smtpd->conf.smtpd_forbid_unauth_pipelining)
 		reply_close(s, "554 5.5.0 Error: SMTP protocol "
 		    "synchronization");
+}
+
+bool
+session_injected(struct session *s)
+{
+	if (!s->ahead)
+		return false;
+	log_info("improper command pipelining after STARTTLS from " STRF "["
+	    STRF "]", STRV(s->name), STRV(s->addr));
+	if (!s->smtpd->conf.smtpd_forbid_unauth_pipelining)
+		return false;		/* it will be dropped */
+	reply_close(s, "554 5.5.0 Error: SMTP protocol synchronization");
+	return true;
+}
+
+void
+session_forget(struct session *s)
+{
+	transaction_reset(s);
+	auth_cancel(s);
+	keep(&s->helo, STR(""));
+	s->esmtp = s->lmtp = s->pipelined = false;
 }
 
 bool
@@ -573,6 +609,8 @@ session_timer(struct session *s)
 			ms = 1;
 	} else
 		s->deadline_ms = 0;
+	if (s->state == TLS)
+		ms = conf->smtpd_starttls_timeout * 1000;
 	stream_timeout(s->stream, ms);
 }
 
@@ -602,6 +640,12 @@ on_timeout(void *ctx)
 		session_close(s, NULL);
 		return;
 	}
+	if (s->state == TLS) {
+		log_info("SSL_accept error from " STRF "[" STRF
+		    "]: Connection timed out", STRV(s->name), STRV(s->addr));
+		session_close(s, "lost connection");
+		return;
+	}
 	log_info("timeout after " STRF " from " STRF "[" STRF "]",
 	    STRV(s->where), STRV(s->name), STRV(s->addr));
 	reply_close(s, "421 4.4.2 " STRF " Error: timeout exceeded",
@@ -620,6 +664,8 @@ on_drained(void *ctx)
 
 	if (s->state == CLOSE)
 		stream_shut(s->stream);
+	else if (s->state == TLS)
+		starttls_go(s);
 	else if (states[s->state].read != NULL)
 		stream_pause(s->stream, false);
 }

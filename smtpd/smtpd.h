@@ -9,6 +9,7 @@
  * ask.c      what a rule asks of another process
  * rule_*.c   the restrictions themselves; rbl_match.c: filters of DNS lists
  * auth.c     AUTH: opaque steps between the client and auth
+ * starttls.c TLS
  * limit.c    per-client limits (anvil), errors, junk
  * peer.c     who the client is, and how log lines name it
  *
@@ -27,6 +28,7 @@
 #include "service/service.h"
 #include "sys/sys.h"
 #include "table/table.h"
+#include "tls/tls.h"
 
 struct smtpd_conf {
 #define PARAM PARAM_MEMBER
@@ -38,6 +40,8 @@ struct rule_list;			/* access.c: a parsed restriction list */
 
 enum stage { AT_CLIENT, AT_HELO, AT_SENDER, AT_RELAY, AT_RECIPIENT, AT_DATA,
 	AT_END_OF_DATA, AT_ETRN, STAGE__MAX };
+
+enum tls_level { LEVEL_NONE, LEVEL_MAY, LEVEL_ENCRYPT };
 
 struct smtpd {				/* the process */
 	struct service	   *service;
@@ -58,13 +62,17 @@ struct smtpd {				/* the process */
 	const struct rule_list *rules[STAGE__MAX];
 	const struct rule_list *unlisted_rcpt, *unlisted_sender;
 	struct map	   *classes;	/* name: struct rule_list */
+	struct tls_side	   *tls;	/* NULL: level none */
+	struct tls_agent   *tls_agent;
+	enum tls_level	    tls_level;
+	uint64_t	    tls_loglevel;
 	struct list	    sessions;
 	size_t		    nsessions;
 	struct list	    listeners;
 	bool		    draining;
 };
 
-enum state { GREET, COMMAND, AUTH, DATA, BDAT, WAIT, CLOSE, STATE__MAX };
+enum state { GREET, COMMAND, AUTH, DATA, BDAT, TLS, WAIT, CLOSE, STATE__MAX };
 
 /* What a command counts as in the line "disconnect from". */
 struct tally { unsigned good, all; };
@@ -115,6 +123,7 @@ struct session {			/* one client, connect to disconnect */
 	struct list	   link;
 	struct smtpd	  *smtpd;
 	struct stream	  *stream;
+	struct tls	  *tls;		/* lives in the stream; NULL: none */
 	struct arena	  *arena;	/* until the client is gone */
 	struct transaction *tx;		/* NULL: none */
 	struct check	  *check;	/* NULL: none */
@@ -148,6 +157,7 @@ struct session {			/* one client, connect to disconnect */
 	bool		   local;	/* local_header_rewrite_clients */
 	bool		   pipelined;	/* sent ahead where it must wait */
 	bool		   in_input;	/* replies are gathered */
+	bool		   ahead;	/* more came with this command */
 	int64_t	   errors, junk;
 	int64_t		   deadline_ms;	/* smtpd_per_request_deadline */
 	struct kept	   held;	/* a reply that waits for its delay */
@@ -176,6 +186,10 @@ void		 wait_over(struct session *, enum state next);
 void		 session_enter(struct session *, enum state);
 void		 session_timer(struct session *);
 bool		 session_has_input(const struct session *);
+/* The client sent on behind STARTTLS: true where that ended the session. */
+bool		 session_injected(struct session *);
+/* All that the client said is forgotten. */
+void		 session_forget(struct session *);
 /* "EHLO-keywords" that discard lists name are left out. */
 bool		 keyword_discarded(const struct session *, const char *name);
 
@@ -209,6 +223,13 @@ bool		 session_binding(const struct session *,
 		    uint8_t out[SESSION_BINDING]);
 /* Of a client certificate that was verified, or "". */
 struct str	 session_cert_name(const struct session *);
+/* --- starttls.c --- */
+void		 starttls_open(struct smtpd *, struct problems *);
+/* Does the reply to EHLO name it? */
+bool		 starttls_offered(const struct session *);
+/* The handshake begins; nothing is unsent. _wrap: before the greeting. */
+void		 starttls_go(struct session *);
+void		 starttls_wrap(struct session *);
 /* --- transaction.c --- */
 void		 cmd_mail(struct session *, struct str arg);
 void		 cmd_rcpt(struct session *, struct str arg);
@@ -245,6 +266,8 @@ void		 peer_find(struct session *, const struct sockaddr_storage *,
 		    void (*done)(struct session *));
 /* Name and address are known, or replaced: what depends on them. */
 void		 peer_known(struct session *);
+/* Its certificate may make it one of ours. */
+void		 peer_has_cert(struct session *);
 void		 log_refusal(struct session *, const char *what,
 		    struct str text);
 #endif

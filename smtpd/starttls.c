@@ -1,0 +1,243 @@
+/*
+ * starttls - TLS for clients: STARTTLS (RFC 3207) and from the first byte
+ * (RFC 8314, smtpd_tls_wrappermode).
+ *
+ * Nothing that came before the handshake is used after it (RFC 3207 4.2, 6;
+ * CVE-2011-0411): the stream drops what it has read, and the session begins
+ * anew. Keys are tlskey's.
+ */
+#include "smtpd/smtpd.h"
+
+static void	on_handshake(void *ctx, bool ok);
+static void	new_session_counted(struct session *, bool ok);
+static void	go_on(struct session *);
+
+static const struct tls_ops tls_ops = { on_handshake };
+
+/* --- what main.cf wants --- */
+
+static enum tls_level
+level_of(const struct smtpd_conf *conf, struct problems *p)
+{
+	struct str level = conf->smtpd_tls_security_level;
+
+	if (level.n == 0) {
+		if (conf->smtpd_enforce_tls || conf->smtpd_tls_wrappermode)
+			return LEVEL_ENCRYPT;
+		return conf->smtpd_use_tls ? LEVEL_MAY : LEVEL_NONE;
+	}
+	if (str_eq_nocase(level, STR("none"))) {
+		if (conf->smtpd_tls_wrappermode)
+			problem_add(p, true, NULL, 0, "smtpd_tls_wrappermode: "
+			    "smtpd_tls_security_level is none");
+		return LEVEL_NONE;
+	}
+	if (str_eq_nocase(level, STR("may")))
+		return LEVEL_MAY;
+	if (!str_eq_nocase(level, STR("encrypt")))
+		problem_add(p, true, NULL, 0, "smtpd_tls_security_level: "
+		    STRF ": say none, may or encrypt", STRV(level));
+	return LEVEL_ENCRYPT;
+}
+
+/* The stricter values hold where TLS is a must; both exclude. */
+static void
+fill_conf(struct smtpd *d, struct tls_conf *tc)
+{
+	const struct smtpd_conf *conf = &d->conf;
+	bool must = d->tls_level == LEVEL_ENCRYPT;
+
+	*tc = (struct tls_conf){
+		.protocols = must ? conf->smtpd_tls_mandatory_protocols :
+		    conf->smtpd_tls_protocols,
+		.grade = must ? conf->smtpd_tls_mandatory_ciphers :
+		    conf->smtpd_tls_ciphers,
+		.exclude = conf->smtpd_tls_exclude_ciphers,
+		.eecdh_grade = conf->smtpd_tls_eecdh_grade,
+		.ca_file = conf->smtpd_tls_CAfile,
+		.ca_path = conf->smtpd_tls_CApath,
+		.verify_depth = conf->smtpd_tls_ccert_verifydepth,
+		.session_s = conf_number(service_conf(d->service),
+		    "smtpd_tls_session_cache_timeout"),
+		.digest = conf->smtpd_tls_fingerprint_digest,
+		.service = str_of(service_name(d->service)),
+		.ask_cert = conf->smtpd_tls_ask_ccert,
+		/* As Postfix: a must only where TLS is one. */
+		.need_cert = must && conf->smtpd_tls_req_ccert,
+	};
+	if (must)
+		tc->exclude = str_of(arena_printf(d->arena, STRF " " STRF,
+		    STRV(conf->smtpd_tls_exclude_ciphers),
+		    STRV(conf->smtpd_tls_mandatory_exclude_ciphers)));
+}
+
+void
+starttls_open(struct smtpd *d, struct problems *p)
+{
+	struct tls_conf tc;
+	struct buf why;
+
+	d->tls_level = level_of(&d->conf, p);
+	if (!str_number(d->conf.smtpd_tls_loglevel, &d->tls_loglevel))
+		problem_add(p, true, NULL, 0, "smtpd_tls_loglevel: give a "
+		    "number from 0 to 4");
+	if (d->tls_level == LEVEL_NONE)
+		return;
+	fill_conf(d, &tc);
+	buf_init(&why, 2000);
+	d->tls_agent = tls_agent_new(d->service);
+	d->tls = tls_server_new(&tc, service_conf(d->service),
+	    tls_agent_keys(), d->tls_agent, &why);
+	if (d->tls == NULL)
+		problem_add(p, true, NULL, 0, "smtpd_tls: %s",
+		    buf_cstr(&why));
+	tls_agent_side(d->tls_agent, d->tls);
+	buf_free(&why);
+}
+
+bool
+starttls_offered(const struct session *s)
+{
+	const struct smtpd *d = s->smtpd;
+
+	return d->tls_level != LEVEL_NONE && s->tls == NULL &&
+	    (d->tls_level == LEVEL_ENCRYPT || tls_side_ready(d->tls));
+}
+
+/* --- the command --- */
+
+void
+cmd_starttls(struct session *s, struct str arg)
+{
+	struct smtpd *d = s->smtpd;
+
+	if (arg.n > 0) {
+		reply(s, "501 5.5.4 Syntax: STARTTLS");
+		return;
+	}
+	if (s->tls != NULL) {
+		reply(s, "554 5.5.1 Error: TLS already active");
+		return;
+	}
+	if (d->tls_level == LEVEL_NONE ||
+	    keyword_discarded(s, "STARTTLS")) {
+		reply(s, "502 5.5.1 Error: command not implemented");
+		return;
+	}
+	if (!tls_side_ready(d->tls)) {
+		log_warn("TLS is not available: there is no certificate; see "
+		    "smtpd_tls_chain_files, smtpd_tls_cert_file");
+		reply(s, "454 4.7.0 TLS not available due to local problem");
+		return;
+	}
+	if (session_injected(s))
+		return;
+	reply(s, "220 2.0.0 Ready to start TLS");
+	session_enter(s, TLS);
+}
+
+/* The last plaintext is on its way; what the client sent is dropped. */
+void
+starttls_go(struct session *s)
+{
+	if (s->smtpd->tls_loglevel >= 2)
+		log_info("setting up TLS connection from " STRF "[" STRF "]",
+		    STRV(s->name), STRV(s->addr));
+	s->tls = tls_accept(s->smtpd->tls, s->stream, &tls_ops, s);
+	session_timer(s);
+}
+
+void
+starttls_wrap(struct session *s)
+{
+	session_enter(s, TLS);
+	if (tls_side_ready(s->smtpd->tls)) {
+		starttls_go(s);
+		return;
+	}
+	log_warn("TLS is not available: there is no certificate; see "
+	    "smtpd_tls_chain_files, smtpd_tls_cert_file");
+	session_close(s, "lost connection");
+}
+
+static void
+log_session(struct session *s)
+{
+	static const char *const words[] = {
+		[TLS_ANONYMOUS] = "Anonymous", [TLS_UNTRUSTED] = "Untrusted",
+		[TLS_TRUSTED] = "Trusted", [TLS_VERIFIED] = "Verified",
+	};
+	const struct tls_info *i = tls_info(s->tls);
+	struct buf text;
+
+	buf_init(&text, 1000);
+	tls_print(s->tls, " ", &text);
+	if (s->smtpd->tls_loglevel >= 2 && i->trust != TLS_ANONYMOUS)
+		log_info(STRF "[" STRF "]: subject_CN=" STRF ", issuer_CN=" STRF
+		    ", fingerprint=" STRF ", pkey_fingerprint=" STRF,
+		    STRV(s->name), STRV(s->addr), STRV(i->subject),
+		    STRV(i->issuer), STRV(i->cert_print), STRV(i->key_print));
+	if (s->smtpd->tls_loglevel >= 1)
+		log_info("%s TLS connection established from " STRF "[" STRF
+		    "]%s" STRF ": %s", words[i->trust], STRV(s->name),
+		    STRV(s->addr), i->server_name.n > 0 ? " to " : "",
+		    STRV(i->server_name), buf_cstr(&text));
+	buf_free(&text);
+}
+
+static void
+on_handshake(void *ctx, bool ok)
+{
+	struct session *s = ctx;
+
+	if (!ok) {
+		log_info("SSL_accept error from " STRF "[" STRF "]: %s",
+		    STRV(s->name), STRV(s->addr), tls_error(s->tls));
+		tls_log_errors();
+		session_close(s, "lost connection");
+		return;
+	}
+	log_session(s);
+	wait_begin(s);
+	if (tls_info(s->tls)->resumed)
+		new_session_counted(s, true);
+	else
+		limit_event(s, CLIENT_TLS, new_session_counted);
+}
+
+static void
+new_session_counted(struct session *s, bool ok)
+{
+	const struct smtpd *d = s->smtpd;
+	const struct tls_info *i = tls_info(s->tls);
+
+	if (!ok)
+		return;
+	if (d->tls_level == LEVEL_ENCRYPT && d->conf.smtpd_tls_req_ccert &&
+	    i->trust < TLS_TRUSTED) {
+		log_info("NOQUEUE: abort: TLS from " STRF "[" STRF "]: %s",
+		    STRV(s->name), STRV(s->addr),
+		    i->trust == TLS_ANONYMOUS ?
+		    "No client certificate presented" :
+		    "Client certificate not trusted");
+		reply_close(s, "421 4.7.1 " STRF " Error: %s",
+		    STRV(d->myhostname), i->trust == TLS_ANONYMOUS ?
+		    "No client certificate presented" :
+		    "Client certificate not trusted");
+		return;
+	}
+	peer_has_cert(s);
+	go_on(s);
+}
+
+/* RFC 3207 4.2: all that was known of the client is forgotten. */
+static void
+go_on(struct session *s)
+{
+	if (s->smtpd->conf.smtpd_tls_wrappermode) {
+		greet(s);
+		return;
+	}
+	session_forget(s);
+	wait_over(s, COMMAND);
+}
