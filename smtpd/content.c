@@ -22,6 +22,7 @@ static void	cleanup_ready(void *ctx, struct channel *);
 static void	begin(struct session *, struct channel *);
 static void	begin_content(struct session *);
 static void	send_envelope(struct session *, struct talk *);
+static void	send_attrs(struct session *, struct talk *);
 static void	emit(void *ctx, struct str span);
 static void	fail(struct session *, const char *reply);
 static void	finish(struct session *);
@@ -201,12 +202,39 @@ send_envelope(struct session *s, struct talk *t)
 		    .address = r->address, .dsn_orcpt = r->dsn_orcpt,
 		    .dsn_notify = r->dsn_notify });
 	}
+	tx->sent_flags = tx->flags;
+	tx->sent_filter = tx->filter;
+	send_attrs(s, t);
+}
+
+/* What access tables ask of the message, and has not been sent yet. */
+static void
+send_attrs(struct session *s, struct talk *t)
+{
+	struct transaction *tx = s->tx;
+	uint64_t more = tx->flags & ~tx->sent_flags;
+	struct msg_mail_attr m;
+
 	list_each(l, &tx->attrs) {
 		struct attr *a = container_of(l, struct attr, link);
 
-		talk_send(t, MSG_mail_attr, &(struct msg_mail_attr){
-		    .name = a->name, .value = a->value });
+		m = (struct msg_mail_attr){ .name = a->name,
+		    .value = a->value };
+		talk_send(t, MSG_mail_attr, &m);
 	}
+	list_init(&tx->attrs);
+	m = (struct msg_mail_attr){ .name = STR("hold") };
+	if ((more & MAIL_HOLD) != 0)
+		talk_send(t, MSG_mail_attr, &m);
+	m.name = STR("discard");
+	if ((more & MAIL_DISCARD) != 0)
+		talk_send(t, MSG_mail_attr, &m);
+	m = (struct msg_mail_attr){ .name = STR("filter"),
+	    .value = tx->filter };
+	if (!str_eq(tx->filter, tx->sent_filter))
+		talk_send(t, MSG_mail_attr, &m);
+	tx->sent_flags = tx->flags;
+	tx->sent_filter = tx->filter;
 }
 
 /* --- content --- */
@@ -350,6 +378,7 @@ finish_checked(struct session *s, enum outcome outcome)
 		return;
 	}
 	tx->ending = true;
+	send_attrs(s, tx->cleanup);
 	talk_deadline(tx->cleanup, s->smtpd->conf.ipc_timeout * 1000);
 	talk_send(tx->cleanup, MSG_mail_end, &(struct msg_mail_end){ 0 });
 }

@@ -31,7 +31,8 @@ static enum step refuse_text(struct check *, int64_t code, const char *dsn,
 static enum step add_attr(struct check *, const char *name, struct str value);
 static const char *who(struct check *);
 static const char *whose(const struct check *);
-static void	 log_action(struct check *, const char *what, struct str text);
+static void	 log_action(struct check *, const char *what, struct str text,
+		    const char *otherwise);
 
 /* access(5), ACCEPT ACTIONS to OTHER ACTIONS. */
 static const struct {
@@ -179,11 +180,11 @@ do_action(struct check *c, struct str action)
 	for (size_t i = 0; i < nitems(actions); i++)
 		if (str_eq_nocase(word, str_of(actions[i].word)))
 			return actions[i].run(c, text);
-	if (str_number(word, &number)) {
-		if (word.n == 3 && (word.p[0] == '4' || word.p[0] == '5'))
-			return act_code(c, word, text);
+	if (str_number(word, &number) && text.n == 0)
 		return PERMIT;		/* all numerical: as OK */
-	}
+	if (str_number(word, &number) && word.n == 3 &&
+	    (word.p[0] == '4' || word.p[0] == '5'))
+		return act_code(c, word, text);
 	return act_list(c, action);
 }
 
@@ -220,7 +221,8 @@ act_defer(struct check *c, struct str text)
 static enum step
 act_defer_if_permit(struct check *c, struct str text)
 {
-	refuse_text(c, 450, "4.7.1",
+	refuse_text(c, c->s->smtpd->conf.access_map_defer_code,
+	    "4.7.1",
 	    text.n > 0 ? text : STR("Service unavailable"));
 	return check_tempfail(c, STR("defer_if_permit"));
 }
@@ -228,72 +230,135 @@ act_defer_if_permit(struct check *c, struct str text)
 static enum step
 act_defer_if_reject(struct check *c, struct str text)
 {
-	refuse_text(c, 450, "4.7.1",
+	refuse_text(c, c->s->smtpd->conf.access_map_defer_code,
+	    "4.7.1",
 	    text.n > 0 ? text : STR("Service unavailable"));
 	check_defer_if_reject(c);
 	return NEXT;
 }
 
+/*
+ * Those that concern a message need one: at connect and HELO (without
+ * smtpd_delay_reject) there is none yet.
+ */
+static bool
+has_message(struct check *c, const char *action)
+{
+	if (c->s->tx != NULL)
+		return true;
+	log_warn("access table " STRF ": action %s is always skipped in %s "
+	    "restrictions before MAIL", STRV(c->rule->arg), action,
+	    check_class(c));
+	return false;
+}
+
 static enum step
 act_hold(struct check *c, struct str text)
 {
-	log_action(c, "hold", text);
-	if (c->s->tx != NULL)
-		c->s->tx->flags |= MAIL_HOLD;
+	if (!has_message(c, "HOLD") || (c->s->tx->flags & MAIL_HOLD) != 0)
+		return NEXT;
+	log_action(c, "hold", text, "triggers HOLD action");
+	c->s->tx->flags |= MAIL_HOLD;
 	return NEXT;
 }
 
 static enum step
 act_discard(struct check *c, struct str text)
 {
-	log_action(c, "discard", text);
-	c->discarded = true;
-	if (c->s->tx != NULL)
-		c->s->tx->flags |= MAIL_DISCARD;
+	if (!has_message(c, "DISCARD"))
+		return NEXT;
+	log_action(c, "discard", text, "triggers DISCARD action");
+	c->s->tx->flags |= MAIL_DISCARD;
 	return PERMIT;
+}
+
+/* An argument that must have a byte; false with a warning. */
+static bool
+has_byte(struct check *c, struct str text, char byte, const char *needs)
+{
+	if (str_chr(text, byte) < text.n)
+		return true;
+	log_warn("access table " STRF " entry for %s requires %s",
+	    STRV(c->rule->arg), check_subject(c), needs);
+	return false;
 }
 
 static enum step
 act_filter(struct check *c, struct str text)
 {
-	if (c->s->tx != NULL)
-		c->s->tx->filter = arena_str(c->s->tx->arena, text);
+	if (!has_message(c, "FILTER") ||
+	    !has_byte(c, text, ':', "transport:destination"))
+		return NEXT;
+	log_action(c, "filter", STR(""), arena_printf(c->arena,
+	    "triggers FILTER " STRF, STRV(text)));
+	c->s->tx->filter = arena_str(c->s->tx->arena, text);
 	return NEXT;
 }
 
 static enum step
 act_prepend(struct check *c, struct str text)
 {
+	size_t n = 0;
+
+	if (!has_message(c, "PREPEND"))
+		return NEXT;
+	if (c->now == AT_END_OF_DATA) {
+		log_warn("access table " STRF ": action PREPEND must be used "
+		    "before smtpd_end_of_data_restrictions",
+		    STRV(c->rule->arg));
+		return NEXT;
+	}
+	while (n < text.n && text.p[n] > ' ' && text.p[n] < 127 &&
+	    text.p[n] != ':')
+		n++;
+	if (n == 0 || n == text.n || text.p[n] != ':') {
+		log_warn("access table " STRF " entry for %s requires "
+		    "header: text", STRV(c->rule->arg), check_subject(c));
+		return NEXT;
+	}
 	return add_attr(c, "prepend", text);
+}
+
+/* REDIRECT and BCC. */
+static enum step
+add_address(struct check *c, const char *action, const char *name,
+    struct str text)
+{
+	if (!has_message(c, action) ||
+	    !has_byte(c, text, '@', "user@domain target"))
+		return NEXT;
+	log_action(c, name, STR(""), arena_printf(c->arena,
+	    "triggers %s " STRF, action, STRV(text)));
+	return add_attr(c, name, text);
 }
 
 static enum step
 act_redirect(struct check *c, struct str text)
 {
-	return add_attr(c, "redirect", text);
+	return add_address(c, "REDIRECT", "redirect", text);
 }
 
 static enum step
 act_bcc(struct check *c, struct str text)
 {
-	return add_attr(c, "bcc", text);
+	return add_address(c, "BCC", "bcc", text);
 }
 
 static enum step
 act_warn(struct check *c, struct str text)
 {
-	log_action(c, "warn", text);
+	log_refusal(c->s, "warn", text);
 	return NEXT;
 }
 
 static enum step
 act_info(struct check *c, struct str text)
 {
-	log_action(c, "info", text);
+	log_refusal(c->s, "info", text);
 	return NEXT;
 }
 
-/* "550 5.7.1 text", "450 text", "554". */
+/* "550 5.7.1 text", "450 text". */
 static enum step
 act_code(struct check *c, struct str code, struct str text)
 {
@@ -370,10 +435,12 @@ add_attr(struct check *c, const char *name, struct str value)
 	return NEXT;
 }
 
+/* "<a@b>: Sender address TEXT", or what is said without a text. */
 static void
-log_action(struct check *c, const char *what, struct str text)
+log_action(struct check *c, const char *what, struct str text,
+    const char *otherwise)
 {
-	log_refusal(c->s, what, str_of(arena_printf(c->arena, "%s: %s "
-	    "triggers %s" STRF STRF, who(c), whose(c), what,
-	    STRV(text.n > 0 ? STR(" ") : STR("")), STRV(text))));
+	log_refusal(c->s, what, str_of(arena_printf(c->arena, "%s: %s " STRF,
+	    check_subject(c), check_class(c),
+	    STRV(text.n > 0 ? text : str_of(otherwise)))));
 }

@@ -99,6 +99,8 @@ struct transaction {			/* MAIL to its end */
 	size_t		nrcpts;
 	int64_t		over_limit;	/* RCPT refused for their number */
 	struct str	filter;
+	uint64_t	sent_flags;	/* to cleanup, of flags and filter */
+	struct str	sent_filter;
 	/* content: */
 	struct talk    *cleanup;
 	struct wait_peer *waiting;
