@@ -7,6 +7,7 @@
 #include "address/address.h"
 #include "dsn/dsn.h"
 #include "local/deliver.h"
+#include "table/table.h"
 
 #define RCPTS_MAX	10000	/* of one request */
 #define TEXT_MAX	2000	/* bytes of a result's text */
@@ -64,6 +65,14 @@ delivery_new(struct front *f, struct talk *talk, const struct msg_deliver *m)
 	d->msg.nexthop = arena_str(d->arena, m->nexthop);
 	d->msg.dsn_envid = arena_str(d->arena, m->dsn_envid);
 	d->msg.encoding = arena_str(d->arena, m->encoding);
+	d->msg.client_name = arena_str(d->arena, m->client_name);
+	d->msg.client_addr = arena_str(d->arena, m->client_addr);
+	d->msg.client_port = arena_str(d->arena, m->client_port);
+	d->msg.helo = arena_str(d->arena, m->helo);
+	d->msg.protocol = arena_str(d->arena, m->protocol);
+	d->msg.sasl_method = arena_str(d->arena, m->sasl_method);
+	d->msg.sasl_user = arena_str(d->arena, m->sasl_user);
+	d->msg.sasl_sender = arena_str(d->arena, m->sasl_sender);
 	d->start_us = clock_wall_us();
 	d->open = (size_t)m->rcpt_count;
 	talk_set(talk, &delivery_ops, d);
@@ -165,18 +174,19 @@ status_word(const struct delivery *d, enum delivery_status status)
 }
 
 static void
-log_result(const struct recipient *r, enum delivery_status status,
-    const char *dsn, struct str text)
+log_result(const struct recipient *r, struct str address,
+    enum delivery_status status, const char *dsn, struct str text)
 {
 	const struct delivery *d = r->delivery;
+	struct str original = r->original.n > 0 ? r->original : r->address;
 	struct buf line;
 
 	buf_init(&line, LINE_MAX_BYTES);
 	buf_puts(&line, "to=<");
-	address_quote_822(r->address, &line);
-	if (r->original.n > 0 && !str_eq_nocase(r->original, r->address)) {
+	address_quote_822(address, &line);
+	if (!str_eq_nocase(original, address)) {
 		buf_puts(&line, ">, orig_to=<");
-		address_quote_822(r->original, &line);
+		address_quote_822(original, &line);
 	}
 	buf_printf(&line, ">, relay=%s, ", d->front->relay);
 	dsn_print_delays(&line, &(struct dsn_delays){
@@ -190,27 +200,159 @@ log_result(const struct recipient *r, enum delivery_status status,
 	buf_free(&line);
 }
 
+/* --- <name>_delivery_status_filter --- */
+
 void
-deliver_result(struct recipient *r, enum delivery_status status,
-    const char *dsn, struct str text)
+deliver_filter(struct front *f, struct service *service,
+    const char *parameter)
+{
+	struct conf *conf = service_conf(service);
+	struct buf why;
+
+	buf_init(&why, LINE_MAX_BYTES);
+	f->filter = tables_open(conf_get(conf, parameter), conf_dir(conf), 0,
+	    &why);
+	if (why.n > 0)
+		log_warn("%s: %s", parameter, buf_cstr(&why));
+	buf_free(&why);
+}
+
+/*
+ * "4.2.2 text" as the tables would have it. Failure may become put-off and
+ * the reverse; neither becomes success, nor success a failure.
+ */
+static void
+filter(struct delivery *d, enum delivery_status *status, const char **dsn,
+    struct str *text)
+{
+	struct buf key, value;
+	size_t n;
+
+	if (tables_empty(d->front->filter))
+		return;
+	buf_init(&key, LINE_MAX_BYTES);
+	buf_init(&value, LINE_MAX_BYTES);
+	buf_printf(&key, "%s " STRF, *dsn, STRV(*text));
+	switch (tables_get(d->front->filter, buf_view(&key), &value)) {
+	case FOUND:
+		n = dsn_status_length(buf_view(&value));
+		if (n == 0 || (value.p[0] == '2') != ((*dsn)[0] == '2')) {
+			log_at(LL_WARN, d->msg.queue_id, "delivery status "
+			    "filter: bad result: " STRF,
+			    STRV(buf_view(&value)));
+			break;
+		}
+		*dsn = arena_cstr(d->arena, str_first(buf_view(&value), n));
+		*text = arena_str(d->arena, str_trim(str_from(
+		    buf_view(&value), n)));
+		if ((*dsn)[0] != '2')
+			*status = (*dsn)[0] == '4' ? DEFERRED : BOUNCED;
+		break;
+	case NONE:
+		break;
+	case RETRY:
+		log_at(LL_WARN, d->msg.queue_id, "delivery status filter: "
+		    "%s", tables_error(d->front->filter));
+		break;
+	}
+	buf_free(&key);
+	buf_free(&value);
+}
+
+/* Put off is worse than failed, since it is tried again. */
+static unsigned
+badness(enum delivery_status status)
+{
+	switch (status) {
+	case SENT:
+		return 0;
+	case EXPANDED:
+		return 1;
+	case BOUNCED:
+		return 2;
+	case DEFERRED:
+		return 3;
+	}
+	return 3;
+}
+
+void
+deliver_take(struct recipient *r, const struct msg_rcpt_result *m)
+{
+	struct arena *arena = r->delivery->arena;
+	enum delivery_status status = m->status <= EXPANDED ?
+	    (enum delivery_status)m->status : DEFERRED;
+
+	if (r->sum.any && badness(status) <= badness(r->sum.status))
+		return;
+	r->sum.any = true;
+	r->sum.status = status;
+	r->sum.dsn = arena_str(arena, m->dsn);
+	r->sum.text = arena_str(arena, m->text);
+	r->sum.remote_mta = arena_str(arena, m->remote_mta);
+	r->sum.diagnostic = arena_str(arena, m->diagnostic);
+}
+
+void
+deliver_note(struct recipient *r, struct str address,
+    enum delivery_status status, const char *dsn, struct str text)
 {
 	struct delivery *d = r->delivery;
-	struct msg_rcpt_result m = { .index = r->index, .status = status,
-		.dsn = str_of(dsn), .text = str_first(text, TEXT_MAX) };
 	char softer[DELIVER_DSN_SIZE];
 
+	text = str_first(text, TEXT_MAX);
+	if (status != EXPANDED)
+		filter(d, &status, &dsn, &text);
 	if (status == BOUNCED && d->front->soft && !is_verify(d)) {
 		snprintf(softer, sizeof(softer), "%s", dsn);
 		softer[0] = '4';
-		m.status = DEFERRED;
-		m.dsn = str_of(softer);
 		dsn = softer;
-	}
-	log_result(r, status, dsn, m.text);
+		log_result(r, address, BOUNCED, dsn, text);
+		status = DEFERRED;
+	} else
+		log_result(r, address, status, dsn, text);
+	deliver_take(r, &(struct msg_rcpt_result){ .status = status,
+	    .dsn = str_of(dsn), .text = text });
+}
+
+void
+deliver_notef(struct recipient *r, struct str address,
+    enum delivery_status status, const char *dsn, const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	deliver_note(r, address, status, dsn, str_of(text));
+}
+
+void
+deliver_end(struct recipient *r)
+{
+	struct delivery *d = r->delivery;
+	struct msg_rcpt_result m = { .index = r->index,
+		.status = r->sum.status, .dsn = r->sum.dsn,
+		.text = r->sum.text, .remote_mta = r->sum.remote_mta,
+		.diagnostic = r->sum.diagnostic };
+
+	if (!r->sum.any)
+		m = (struct msg_rcpt_result){ .index = r->index,
+		    .status = DEFERRED, .dsn = STR("4.3.0"),
+		    .text = STR("nothing was delivered") };
 	if (d->talk != NULL)
 		talk_send(d->talk, MSG_rcpt_result, &m);
 	if (--d->open == 0)
 		delivery_end(d);
+}
+
+void
+deliver_result(struct recipient *r, enum delivery_status status,
+    const char *dsn, struct str text)
+{
+	deliver_note(r, r->address, status, dsn, text);
+	deliver_end(r);
 }
 
 void

@@ -13,6 +13,7 @@
 #include "service/service.h"
 
 struct delivery;
+struct tables;
 struct recipient;
 struct front {				/* one of a program */
 	struct service *service;
@@ -25,9 +26,13 @@ struct front {				/* one of a program */
 	bool		original;	/* enable_original_recipient */
 	bool		soft;		/* soft_bounce */
 	unsigned	delay_decimals;	/* delay_logging_resolution_limit */
+	struct tables  *filter;		/* <name>_delivery_status_filter */
 };
 /* Sets service and what main.cf says; the rest is the program's. */
 void	 deliver_front(struct front *, struct service *);
+/* Before privileges go: the tables of the parameter that is named. */
+void	 deliver_filter(struct front *, struct service *,
+	    const char *parameter);
 
 struct delivery {			/* one request */
 	struct front	 *front;
@@ -48,6 +53,11 @@ struct recipient {
 	struct str	 dsn_orcpt;
 	uint64_t	 dsn_notify;
 	void		*own;		/* the program's */
+	struct {			/* of what it turned into, the worst */
+		bool		     any;
+		enum delivery_status status;
+		struct str	     dsn, text, remote_mta, diagnostic;
+	} sum;
 };
 
 /* service_def.on_talk of all of them. */
@@ -55,6 +65,18 @@ void	 deliver_on_talk(struct front *, struct talk *, enum msg);
 /* Logs and reports; the recipient, and with the last one its request, end. */
 void	 deliver_result(struct recipient *, enum delivery_status,
 	    const char *dsn, struct str text);
+/*
+ * For a recipient that turns into several things: each outcome is logged
+ * with its own address; deliver_end() reports the worst of them.
+ */
+void	 deliver_note(struct recipient *, struct str address,
+	    enum delivery_status, const char *dsn, struct str text);
+void	 deliver_notef(struct recipient *, struct str address,
+	    enum delivery_status, const char *dsn, const char *fmt, ...)
+	    PRINTF(5, 6);
+/* An outcome that another program has logged, or an attempt before this. */
+void	 deliver_take(struct recipient *, const struct msg_rcpt_result *);
+void	 deliver_end(struct recipient *);
 /* The same for literals and answers that are put together. */
 void	 deliver_printf(struct recipient *, enum delivery_status,
 	    const char *dsn, const char *fmt, ...) PRINTF(4, 5);

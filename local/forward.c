@@ -13,12 +13,15 @@
 #include "local/local.h"
 
 #define FORWARD_MS	600000	/* for cleanup to take it */
+#define WHY_MAX		2000
 #define LINE_MAX_BYTES	(4 * ADDRESS_MAX + 64)
 
 struct forward {
 	struct list	  link;		/* in local.forwards */
 	struct local	 *local;
 	struct recipient *recipient;
+	void		(*done)(void *, enum delivery_status, struct str);
+	void		 *ctx;
 	struct talk	 *talk;
 	struct channel	 *channel;
 	uint64_t	  at;		/* of header and body together */
@@ -31,40 +34,38 @@ static void	on_gone(void *, struct talk *, const char *);
 static const struct talk_ops forward_ops = { on_message, on_gone };
 
 static void
-finish(struct forward *f)
+finish(struct forward *f, enum delivery_status status, struct str text)
 {
 	list_remove(&f->link);
+	f->done(f->ctx, status, text);
 	mem_free(f);
 }
 
 static void
 put_off(struct forward *f, const char *text)
 {
-	struct recipient *r = f->recipient;
-
 	talk_close(&f->talk);
-	finish(f);
-	deliver_result(r, DEFERRED, "4.3.0", str_of(text));
+	finish(f, DEFERRED, str_of(text));
 }
 
 static void
 on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
 {
 	struct forward *f = ctx;
-	struct recipient *r = f->recipient;
 	const struct msg_mail_done *m = msg;
+	char why[WHY_MAX];
 
 	if (id != MSG_mail_done) {	/* mail_id */
 		talk_deadline(talk, FORWARD_MS);
 		return;
 	}
-	finish(f);
-	if (m->status == MAIL_OK)
-		deliver_printf(r, EXPANDED, "2.0.0", "forwarded as " STRF,
-		    STRV(m->queue_id));
-	else
-		deliver_printf(r, DEFERRED, "4.3.0",
-		    "unable to forward message: " STRF, STRV(m->reason));
+	if (m->status == MAIL_OK) {
+		finish(f, SENT, m->queue_id);
+		return;
+	}
+	snprintf(why, sizeof(why), "unable to forward message: " STRF,
+	    STRV(m->reason));
+	finish(f, DEFERRED, str_of(why));
 }
 
 static void
@@ -140,12 +141,12 @@ send_envelope(struct forward *f, const struct forward_to *to)
 {
 	const struct recipient *r = f->recipient;
 	const struct msg_deliver *d = &r->delivery->msg;
-	bool list = to->owner.n > 0;	/* RFC 3461 5.2.7.1 */
+	bool list = to->list;		/* RFC 3461 5.2.7.1 */
 	char from[64];
 	struct msg_mail_begin m = {
 		.flags = MAIL_NO_CHECKS | ((d->flags & DELIVER_SMTPUTF8) !=
 		    0 ? MAIL_SMTPUTF8 : 0),
-		.sender = list ? to->owner : d->sender,
+		.sender = to->sender,
 		.dsn_envid = list ? STR("") : d->dsn_envid,
 		.dsn_ret = list ? DSN_RET_NONE : d->dsn_ret,
 		.encoding = d->encoding, .size_hint = d->size };
@@ -166,33 +167,46 @@ send_envelope(struct forward *f, const struct forward_to *to)
 	}
 }
 
+/* Its first line, by which loop.c knows it again. */
+static void
+send_delivered(struct forward *f, const struct forward_to *to)
+{
+	struct buf line;
+
+	if (to->delivered.n == 0)
+		return;
+	buf_init(&line, LINE_MAX_BYTES);
+	buf_puts(&line, "Delivered-To: ");
+	address_quote_822(deliver_folded(f->recipient, to->delivered), &line);
+	buf_puts(&line, "\r\n");
+	send_content(f, buf_view(&line));
+	buf_free(&line);
+}
+
 void
 forward_mail(struct local *l, struct recipient *r,
-    const struct forward_to *to)
+    const struct forward_to *to,
+    void (*done)(void *, enum delivery_status, struct str), void *ctx)
 {
 	struct channel *channel = service_peer(l->service, ROLE_CLEANUP,
 	    STR(""));
 	struct forward *f;
-	struct buf line;
 
 	if (channel == NULL) {
-		deliver_result(r, DEFERRED, "4.3.0",
-		    STR("unable to forward message"));
+		done(ctx, DEFERRED, STR("unable to forward message"));
 		return;
 	}
 	f = mem_new(sizeof(*f));
 	f->local = l;
 	f->recipient = r;
 	f->channel = channel;
+	f->done = done;
+	f->ctx = ctx;
 	list_append(&l->forwards, &f->link);
 	f->talk = talk_open(channel, &forward_ops, f);
 	talk_deadline(f->talk, FORWARD_MS);
 	send_envelope(f, to);
-	buf_init(&line, LINE_MAX_BYTES);
-	buf_puts(&line, "Delivered-To: ");
-	address_quote_822(to->delivered, &line);
-	buf_puts(&line, "\r\n");
-	send_content(f, buf_view(&line));
-	buf_free(&line);
+	if ((l->delivered_to & PUT_FORWARD) != 0 || to->again)
+		send_delivered(f, to);
 	send_more(f);
 }

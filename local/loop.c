@@ -13,6 +13,27 @@
 #define LINES_MAX	1000		/* Delivered-To: lines looked at */
 #define FIELD		"Delivered-To:"
 
+/* The next Delivered-To: of *header; false at its end. */
+static bool
+next_address(struct str *header, struct str *address)
+{
+	struct str line;
+
+	while (header->n > 0) {
+		size_t end = str_chr(*header, '\n');
+
+		line = str_first(*header, end);
+		*header = str_from(*header, end + 1);
+		if (line.n == 0 || str_eq(line, STR("\r")))
+			break;		/* the empty line */
+		if (!str_starts_nocase(line, STR(FIELD)))
+			continue;
+		*address = str_trim(str_from(line, sizeof(FIELD) - 1));
+		return true;
+	}
+	return false;
+}
+
 bool
 loop_in_header(struct str header, struct str address)
 {
@@ -23,39 +44,49 @@ loop_in_header(struct str header, struct str address)
 
 	buf_init(&quoted, 4 * ADDRESS_MAX);
 	address_quote_822(address, &quoted);
-	while (!found && header.n > 0 && lines < LINES_MAX) {
-		size_t end = str_chr(header, '\n');
-
-		line = str_first(header, end);
-		header = str_from(header, end + 1);
-		if (line.n == 0 || str_eq(line, STR("\r")))
-			break;		/* the empty line */
-		if (!str_starts_nocase(line, STR(FIELD)))
-			continue;
-		lines++;
-		found = str_eq_nocase(str_trim(str_from(line,
-		    sizeof(FIELD) - 1)), buf_view(&quoted));
-	}
+	while (!found && lines++ < LINES_MAX && next_address(&header, &line))
+		found = str_eq_nocase(line, buf_view(&quoted));
 	buf_free(&quoted);
 	return found;
 }
 
-enum found
-loop_find(const struct delivery *d, struct str address)
+/* The Delivered-To: lines alone, for a message of many recipients. */
+static bool
+load(struct delivery *d)
 {
 	size_t want = d->msg.header_len < HEADER_MAX ?
 	    (size_t)d->msg.header_len : HEADER_MAX;
-	struct buf header;
-	enum found found = RETRY;
-	ssize_t got;
+	struct buf header, kept;
+	struct str rest, line;
+	struct str *own;
 	char *space;
+	bool good;
 
 	buf_init(&header, HEADER_MAX + 1);
+	buf_init(&kept, HEADER_MAX);
 	space = buf_space(&header, want + 1);
-	if (space != NULL && (got = fd_pread_all(d->msg.queue_file, space,
-	    want, (off_t)d->msg.header_off)) == (ssize_t)want)
-		found = loop_in_header((struct str){ space, want }, address) ?
-		    FOUND : NONE;
+	good = space != NULL && fd_pread_all(d->msg.queue_file, space, want,
+	    (off_t)d->msg.header_off) == (ssize_t)want;
+	rest = (struct str){ space, good ? want : 0 };
+	while (good && next_address(&rest, &line))
+		buf_printf(&kept, FIELD STRF "\n", STRV(line));
+	if (good) {
+		own = arena_alloc(d->arena, sizeof(*own));
+		*own = arena_str(d->arena, buf_view(&kept));
+		d->own = own;
+	}
 	buf_free(&header);
-	return found;
+	buf_free(&kept);
+	return good;
+}
+
+enum found
+loop_find(struct delivery *d, struct str address)
+{
+	const struct str *lines;
+
+	if (d->own == NULL && !load(d))
+		return RETRY;
+	lines = d->own;
+	return loop_in_header(*lines, address) ? FOUND : NONE;
 }

@@ -15,12 +15,98 @@ static const struct param params[] = {
 #undef PARAM
 };
 
-static void
-warn_open(struct buf *why, const char *parameter)
+static struct tables *
+open_tables(struct local *l, const char *parameter)
 {
-	if (why->n > 0)
-		log_warn("%s: %s", parameter, buf_cstr(why));
-	buf_clear(why);
+	struct conf *conf = service_conf(l->service);
+	struct tables *t;
+	struct buf why;
+
+	buf_init(&why, WHY_MAX);
+	t = tables_open(conf_get(conf, parameter), conf_dir(conf),
+	    TABLE_FOLD | TABLE_NO_REGSUB | TABLE_NO_UNAUTH, &why);
+	if (why.n > 0)
+		log_warn("%s: %s", parameter, buf_cstr(&why));
+	buf_free(&why);
+	return t;
+}
+
+/* Words of a list parameter as bits; unknown ones are named. */
+struct word {
+	struct str word;
+	unsigned   bit;
+};
+
+static unsigned
+bits(struct str words, const char *parameter, const struct word *known,
+    size_t n)
+{
+	unsigned found = 0;
+	struct str word;
+
+	while (str_token(&words, ", \t\r\n", &word)) {
+		size_t i = 0;
+
+		while (i < n && !str_eq_nocase(word, known[i].word))
+			i++;
+		if (i < n)
+			found |= known[i].bit;
+		else
+			log_warn("unknown %s value \"" STRF "\"", parameter,
+			    STRV(word));
+	}
+	return found;
+}
+
+static void
+read_words(struct local *l)
+{
+	static const struct word how[] = { { STR("alias"), HOW_ALIAS },
+		{ STR("forward"), HOW_FORWARD },
+		{ STR("include"), HOW_INCLUDE } };
+	static const struct word put[] = { { STR("command"), PUT_COMMAND },
+		{ STR("file"), PUT_FILE }, { STR("forward"), PUT_FORWARD } };
+	static const struct word extension[] = { { STR("alias"), EXT_ALIAS },
+		{ STR("forward"), EXT_FORWARD },
+		{ STR("include"), EXT_INCLUDE }, { STR("canonical"), 0 },
+		{ STR("virtual"), 0 }, { STR("generic"), 0 } };
+	struct str format = conf_get(service_conf(l->service),
+	    "mailbox_file_format");
+
+	l->commands_from = bits(l->conf.allow_mail_to_commands,
+	    "allow_mail_to_commands", how, nitems(how));
+	l->files_from = bits(l->conf.allow_mail_to_files,
+	    "allow_mail_to_files", how, nitems(how));
+	l->delivered_to = bits(l->conf.prepend_delivered_header,
+	    "prepend_delivered_header", put, nitems(put));
+	l->extensions = bits(conf_get(service_conf(l->service),
+	    "propagate_unmatched_extensions"),
+	    "propagate_unmatched_extensions", extension, nitems(extension));
+	l->mmdf = str_eq(format, STR("mmdf"));
+	if (!l->mmdf && !str_eq(format, STR("mbox")))
+		log_warn("unknown mailbox_file_format value \"" STRF "\"; "
+		    "mbox is taken", STRV(format));
+}
+
+/* The user for whom nobody else answers. */
+static void
+find_nobody(struct local *l)
+{
+	struct arena *arena = arena_new(65536);
+	const struct passwd *pw;
+
+	if (l->alone) {
+		l->nobody.uid = l->own_uid;
+		l->nobody.gid = getgid();
+	} else if ((pw = getpwnam(arena_cstr(arena,
+	    l->conf.default_privs))) != NULL) {
+		l->nobody.uid = pw->pw_uid;
+		l->nobody.gid = pw->pw_gid;
+	} else
+		log_warn("default_privs: unknown user " STRF
+		    ": mail to commands and files of aliases is put off",
+		    STRV(l->conf.default_privs));
+	arena_free(&arena);
 }
 
 /* Before privileges go: tables may be root's alone to read. */
@@ -29,28 +115,35 @@ open_all(void *ctx, struct service *service)
 {
 	struct local *l = ctx;
 	struct conf *conf = service_conf(service);
-	struct str words = l->conf.prepend_delivered_header, word;
-	struct buf why;
+	struct problems problems = { 0 };
 
 	l->service = service;
 	l->alone = geteuid() != 0;
 	l->own_uid = getuid();
-	buf_init(&why, WHY_MAX);
-	l->aliases = tables_open(conf_get(conf, "alias_maps"),
-	    conf_dir(conf), TABLE_FOLD | TABLE_NO_REGSUB | TABLE_NO_UNAUTH,
-	    &why);
-	warn_open(&why, "alias_maps");
-	l->destinations = match_list_open(conf_get(conf, "mydestination"),
-	    conf_dir(conf), MATCH_WHOLE, &why);
-	warn_open(&why, "mydestination");
-	buf_free(&why);
+	l->aliases = open_tables(l, "alias_maps");
+	l->commands = open_tables(l, "mailbox_command_maps");
+	l->transports = open_tables(l, "mailbox_transport_maps");
+	l->fallbacks = open_tables(l, "fallback_transport_maps");
+	deliver_filter(&l->front, service, "local_delivery_status_filter");
+	l->router = router_new(conf, &problems);
+	problems_log(&problems);
+	problems_free(&problems);
 	l->delimiter = conf_get(conf, "recipient_delimiter");
 	l->myorigin = conf_get(conf, "myorigin");
 	l->owner_special = conf_bool(conf, "owner_request_special");
-	while (str_token(&words, ", \t\r\n", &word))
-		l->delivered_to = l->delivered_to ||
-		    str_eq_nocase(word, STR("file"));
+	read_words(l);
+	find_nobody(l);
 	(void)getpwuid(l->own_uid);	/* loads what nsswitch.conf names */
+}
+
+static void
+read_environment(struct local *l)
+{
+	struct buf b;
+
+	buf_init(&b, WHY_MAX * 4);
+	command_exports(service_conf(l->service), &b);
+	l->environment = (struct str){ b.p, b.n };	/* kept for good */
 }
 
 static void
@@ -63,6 +156,8 @@ start(void *ctx, struct service *service)
 	l->front.begin = local_begin;
 	l->front.ctx = l;
 	list_init(&l->forwards);
+	l->done = map_new();
+	read_environment(l);
 	l->agents = agents_new(service,
 	    (size_t)conf_number(service_conf(service),
 	    "default_process_limit"));

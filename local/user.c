@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include "local/local.h"
 
@@ -24,8 +26,8 @@ struct users {
 
 struct question {
 	struct users *users;
-	char	     *name;
-	void	    (*fn)(void *, enum found, const struct user *);
+	char	     *name;	/* "#uid" asks for a number */
+	user_fn	     *fn;
 	void	     *ctx;
 	/* the answer: */
 	struct passwd entry;
@@ -64,7 +66,10 @@ ask(void *ctx)
 	int err;
 
 	q->strings = mem_grow(NULL, ENTRY_MAX, 1);
-	err = getpwnam_r(q->name, &q->entry, q->strings, ENTRY_MAX, &entry);
+	err = q->name[0] == '#' ?
+	    getpwuid_r((uid_t)strtoul(q->name + 1, NULL, 10), &q->entry,
+	    q->strings, ENTRY_MAX, &entry) :
+	    getpwnam_r(q->name, &q->entry, q->strings, ENTRY_MAX, &entry);
 	q->found = err == 0 && entry != NULL;
 	if (!q->found)
 		return means_none(err) ? 0 : err;
@@ -93,41 +98,61 @@ forget_all(struct users *u)
 	u->known = map_new();
 }
 
+static struct str
+put(char **p, const char *text)
+{
+	struct str s = { *p, strlen(text) };
+
+	memcpy(*p, text, s.n + 1);
+	*p += s.n + 1;
+	return s;
+}
+
 static struct known *
 remember(struct question *q)
 {
+	const struct passwd *e = &q->entry;
 	struct users *u = q->users;
-	size_t name_n = strlen(q->name), home_n = strlen(q->entry.pw_dir);
-	struct known *k = mem_new(sizeof(*k) + name_n + home_n + 2);
+	struct known *k = mem_new(sizeof(*k) + strlen(e->pw_name) +
+	    strlen(e->pw_dir) + strlen(e->pw_shell) + 3);
 	char *p = (char *)(k + 1);
 
-	memcpy(p, q->name, name_n + 1);
-	memcpy(p + name_n + 1, q->entry.pw_dir, home_n + 1);
-	k->user = (struct user){ .name = { p, name_n },
-		.home = { p + name_n + 1, home_n }, .uid = q->entry.pw_uid,
-		.gid = q->entry.pw_gid, .spool_gid = q->spool_gid };
+	k->user = (struct user){ .uid = e->pw_uid, .gid = e->pw_gid,
+		.spool_gid = q->spool_gid };
+	k->user.name = put(&p, e->pw_name);
+	k->user.home = put(&p, e->pw_dir);
+	k->user.shell = put(&p, e->pw_shell);
 	k->until_ms = clock_steady_ms() + KNOWN_MS;
 	if (map_count(u->known) >= KNOWN_MAX)
 		forget_all(u);
-	mem_free(map_set(u->known, k->user.name, k));
+	mem_free(map_set(u->known, str_of(q->name), k));
 	return k;
+}
+
+struct user
+user_copy(const struct user *from, struct arena *arena)
+{
+	struct user u = *from;
+
+	u.name = arena_str(arena, from->name);
+	u.home = arena_str(arena, from->home);
+	u.shell = arena_str(arena, from->shell);
+	return u;
 }
 
 static void
 asked(void *ctx, int err)
 {
 	struct question *q = ctx;
-	void (*fn)(void *, enum found, const struct user *) = q->fn;
+	user_fn *fn = q->fn;
 	void *fn_ctx = q->ctx;
 	struct user user = { .name = STR("") };
 	struct arena *arena = arena_new(ENTRY_MAX * 4);
 	bool found = q->found;
 
-	if (found) {	/* a copy: fn may lead to forget_all() */
-		user = remember(q)->user;
-		user.name = arena_str(arena, user.name);
-		user.home = arena_str(arena, user.home);
-	} else if (err != 0)
+	if (found)	/* a copy: fn may lead to forget_all() */
+		user = user_copy(&remember(q)->user, arena);
+	else if (err != 0)
 		log_warn("error looking up passwd info for %s: %s", q->name,
 		    strerror(err));
 	mem_free(q->strings);
@@ -137,9 +162,8 @@ asked(void *ctx, int err)
 	arena_free(&arena);
 }
 
-void
-users_find(struct users *u, struct str name,
-    void (*fn)(void *, enum found, const struct user *), void *ctx)
+static void
+find(struct users *u, struct str name, user_fn *fn, void *ctx)
 {
 	struct known *k = map_get(u->known, name);
 	struct arena *arena;
@@ -147,12 +171,6 @@ users_find(struct users *u, struct str name,
 
 	if (k != NULL && clock_steady_ms() < k->until_ms) {
 		fn(ctx, FOUND, &k->user);
-		return;
-	}
-	if (name.n == 0 || name.n > 256 ||
-	    memchr(name.p, '/', name.n) != NULL ||
-	    memchr(name.p, ':', name.n) != NULL) {
-		fn(ctx, NONE, NULL);
 		return;
 	}
 	arena = arena_new(4096);
@@ -163,4 +181,24 @@ users_find(struct users *u, struct str name,
 	q->ctx = ctx;
 	arena_free(&arena);
 	pool_run(service_pool(u->service), ask, asked, q);
+}
+
+void
+users_find(struct users *u, struct str name, user_fn *fn, void *ctx)
+{
+	if (name.n == 0 || name.n > 256 || name.p[0] == '#' ||
+	    memchr(name.p, '/', name.n) != NULL ||
+	    memchr(name.p, ':', name.n) != NULL)
+		fn(ctx, NONE, NULL);
+	else
+		find(u, name, fn, ctx);
+}
+
+void
+users_find_uid(struct users *u, uid_t uid, user_fn *fn, void *ctx)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "#%lu", (unsigned long)uid);
+	find(u, str_of(name), fn, ctx);
 }

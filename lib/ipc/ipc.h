@@ -80,10 +80,13 @@ enum { DELIVER_VERIFY = 1 << 0, DELIVER_TRACE = 1 << 1,
 enum flush_status { FLUSH_OK, FLUSH_DENY, FLUSH_FAIL };
 enum report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS,
 	REPORT_VERIFY };
-enum store_kind { STORE_MAILDIR, STORE_MBOX };
+enum store_kind { STORE_MAILDIR, STORE_MBOX, STORE_MMDF, STORE_MH };
+/* store.flags: /file/name of an alias or .forward, that may be a device. */
+enum { STORE_ANY_FILE = 1 << 0 };
 enum item_kind { ITEM_ADDRESS, ITEM_COMMAND, ITEM_FILE, ITEM_INCLUDE,
 	ITEM_USER /* \user: no alias, no .forward */ };
-enum expand_kind { EXPAND_FORWARD, EXPAND_INCLUDE };
+/* INCLUDE: named by root, so the owner's alone to read; ANY: by a user. */
+enum expand_kind { EXPAND_FORWARD, EXPAND_INCLUDE, EXPAND_INCLUDE_ANY };
 enum { RUN_FROM = 1 << 0, RUN_RETURN_PATH = 1 << 1, RUN_ORIGINAL = 1 << 2,
 	RUN_DELIVERED = 1 << 3, RUN_QUOTE_FROM = 1 << 4, RUN_DOTS = 1 << 5,
 	RUN_BLANK = 1 << 6 };

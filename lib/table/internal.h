@@ -42,6 +42,7 @@ struct table_file {
 	int		 dir;		/* O_PATH, kept; -1: use path */
 	char		*path;		/* whole, for people */
 	const char	*base;		/* its last part */
+	uid_t		 owner;
 	dev_t		 dev;
 	ino_t		 ino;
 	off_t		 size;

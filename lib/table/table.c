@@ -262,6 +262,7 @@ table_file_open(struct table *t, struct buf *why)
 		fd_close(&fd);
 		return -1;
 	}
+	f->owner = st.st_uid;
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->size = st.st_size;

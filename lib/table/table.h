@@ -54,6 +54,8 @@ bool		 tables_empty(const struct tables *);
 enum found	 tables_get(struct tables *, struct str key, struct buf *value)
 		    MUST_USE;
 const char	*tables_error(const struct tables *);
+/* Who owns the file that the last FOUND came from; 0 where it has none. */
+uid_t		 tables_owner(const struct tables *);
 
 /*
  * A match list: names, .domains, addresses, net/masks, files, type:name

@@ -9,6 +9,7 @@ struct tables {
 	struct table **v;
 	size_t	       n;
 	const char    *error;		/* of the table that failed */
+	uid_t	       owner;		/* of the table that answered */
 	struct buf     own_error;
 };
 
@@ -70,6 +71,12 @@ tables_get_part(struct tables *ts, struct str key, struct buf *value)
 	return ask(ts, key, WHOLE_KEYS, value);
 }
 
+uid_t
+tables_owner(const struct tables *ts)
+{
+	return ts->owner;
+}
+
 const char *
 tables_error(const struct tables *ts)
 {
@@ -101,6 +108,7 @@ ask(struct tables *ts, struct str key, unsigned traits, struct buf *value)
 		}
 		if (found == RETRY)
 			ts->error = table_error(t);
+		ts->owner = t->file.owner;
 		if (found != NONE)
 			return found;
 	}

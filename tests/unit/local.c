@@ -3,7 +3,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include <stdio.h>
+#include "local/items.h"
 #include "local/local.h"
+#include "local/macro.h"
 
 static const struct { const char *nexthop, *preset, *dsn, *text; } splits[] = {
 	{ "5.1.1 no such user", "5.0.0", "5.1.1", "no such user" },
@@ -76,27 +79,17 @@ test_loop(void **state)
 }
 
 static const struct {
-	const char	*name;
-	enum alias_kind	 kind;
-	const char	*rcpts[3];
-	const char	*owner;
+	const char *name;
+	enum found  found;
+	const char *value, *owner, *expanded;
 } aliases[] = {
-	{ "none", ALIAS_NONE, { NULL }, "" },
-	{ "root", ALIAS_LOCAL, { "alice" }, "" },
-	{ "full", ALIAS_LOCAL, { "alice" }, "" },
-	{ "far", ALIAS_FORWARD, { "bob@far" }, "" },
-	{ "two", ALIAS_FORWARD, { "alice@here", "bob@far" }, "" },
-	{ "list", ALIAS_FORWARD, { "alice@here" }, "owner-list@here" },
-	{ "command", ALIAS_OTHER, { NULL }, "" },
-	{ "bare", ALIAS_OTHER, { NULL }, "" },
-	{ "file", ALIAS_OTHER, { NULL }, "" },
-	{ "include", ALIAS_OTHER, { NULL }, "" },
-	{ "mixed", ALIAS_OTHER, { NULL }, "" },
-	{ "comma", ALIAS_EMPTY, { NULL }, "" },
+	{ "none", NONE, "", "", "" },
+	{ "root", FOUND, "alice", "", "" },
+	{ "list", FOUND, "alice", "owner-list@here", "bob@far" },
 	/* the key as postalias writes it, then bare */
-	{ "john doe", ALIAS_LOCAL, { "alice" }, "" },
-	{ "mary doe", ALIAS_LOCAL, { "bob" }, "" },
-	{ "both ways", ALIAS_FORWARD, { "alice@here" }, "owner-both ways@here" },
+	{ "john doe", FOUND, "alice", "", "" },
+	{ "mary doe", FOUND, "bob", "", "" },
+	{ "both ways", FOUND, "alice", "owner-both ways@here", "bob@here" },
 };
 
 static void
@@ -109,36 +102,134 @@ test_alias(void **state)
 	(void)state;
 	buf_init(&why, 4096);
 	l.aliases = tables_open(STR("inline:{ {root = alice}, "
-	    "{full = alice@here}, {far = bob@far}, {two = alice, bob@far}, "
-	    "{list = alice}, {owner-list = bob}, {command = \"|cat\"}, "
-	    "{bare = |cat}, {file = /dev/null}, "
-	    "{include = :include:/etc/x}, {mixed = alice, \"|cat\"}, "
-	    "{comma = ,}, {\"john doe\" = alice}, {mary doe = bob}, "
+	    "{list = alice}, {owner-list = bob@far}, "
+	    "{\"john doe\" = alice}, {mary doe = bob}, "
 	    "{\"both ways\" = alice}, {both ways = bob}, "
 	    "{\"owner-both ways\" = bob} }"), NULL, TABLE_FOLD, &why);
 	assert_int_equal(why.n, 0);
-	l.destinations = match_list_open(STR("here"), NULL, MATCH_WHOLE,
-	    &why);
-	for (size_t i = 0; i < nitems(aliases); i++) {
-		struct alias a;
+	for (int expand = 0; expand < 2; expand++)
+		for (size_t i = 0; i < nitems(aliases); i++) {
+			struct alias a;
+
+			l.conf.expand_owner_alias = expand != 0;
+			assert_int_equal(alias_find(&l, arena,
+			    str_of(aliases[i].name), &a), aliases[i].found);
+			assert_true(str_eq(a.value,
+			    str_of(aliases[i].value)));
+			assert_true(str_eq(a.owner, str_of(expand ?
+			    aliases[i].expanded : aliases[i].owner)));
+			assert_int_equal(a.uid, 0);
+		}
+	tables_free(&l.aliases);
+	buf_free(&why);
+	arena_free(&arena);
+}
+
+/* kind letter and value: A address, C command, F file, I include, U user */
+static const struct { const char *text, *items[5]; } lists[] = {
+	{ "", { NULL } },
+	{ "alice", { "Aalice" } },
+	{ "alice, bob@far , Carol <carol@x>", { "Aalice", "Abob@far",
+	    "Acarol@x" } },
+	{ "\"|/bin/cat -v, x\", /tmp/f", { "C/bin/cat -v, x", "F/tmp/f" } },
+	{ "|/bin/cat -v", { "C/bin/cat -v" } },
+	{ "|\"/bin/cat -v\", a", { "C/bin/cat -v", "Aa" } },
+	{ "\"| exec /bin/sh -c 'echo \\\"x\\\"'\"", {
+	    "Cexec /bin/sh -c 'echo \"x\"'" } },
+	{ "\"/tmp/a b\",~/Mail/x/", { "F/tmp/a b", "F~/Mail/x/" } },
+	{ ":include:/etc/l, \":Include:/etc/m n\"", { "I/etc/l",
+	    "I/etc/m n" } },
+	{ ":include:\"/etc/l\"", { "I/etc/l" } },
+	{ "\\alice, \\bob@here", { "Ualice", "Ubob@here" } },
+	{ "alice (a, b), bob", { "Aalice", "Abob" } },
+	{ "<@a,@b:c@d>, e", { "Ac@d", "Ae" } },
+	{ "\"a b\"@c", { "Aa b@c" } },
+	{ "\"/x\"@c", { "A/x@c" } },
+	{ ",, ,", { NULL } },
+	{ "|", { NULL } }, { "\"|\"", { NULL } },
+	{ "\"|unfinished", { "Cunfinished" } },
+};
+
+static void
+test_items(void **state)
+{
+	struct arena *arena = arena_new(1 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < nitems(lists); i++) {
+		struct str rest = str_of(lists[i].text);
+		struct item item;
 		size_t n = 0;
 
-		assert_int_equal(alias_find(&l, arena,
-		    str_of(aliases[i].name), &a), aliases[i].kind);
-		assert_true(str_eq(a.owner, str_of(aliases[i].owner)));
-		while (n < nitems(aliases[i].rcpts) &&
-		    aliases[i].rcpts[n] != NULL) {
-			assert_true(n < a.n);
-			assert_true(str_eq(a.rcpts[n],
-			    str_of(aliases[i].rcpts[n])));
-			n++;
+		for (; items_next(&rest, arena, &item); n++) {
+			char got[256];
+
+			assert_true(n < 5);
+			snprintf(got, sizeof(got), "%c" STRF,
+			    "ACFIU"[item.kind], STRV(item.value));
+			if (lists[i].items[n] == NULL)
+				fail_msg("%s: too many: %s", lists[i].text,
+				    got);
+			assert_string_equal(got, lists[i].items[n]);
 		}
-		if (aliases[i].kind != ALIAS_OTHER)
-			assert_int_equal(a.n, n);
+		assert_true(n == 5 || lists[i].items[n] == NULL);
 	}
-	tables_free(&l.aliases);
-	match_list_free(&l.destinations);
-	buf_free(&why);
+	arena_free(&arena);
+}
+
+static void
+test_lines(void **state)
+{
+	struct str text = STR("# no\n\n alice \n#\nbob\r\nlast"), line;
+	static const char *const want[] = { "alice", "bob", "last" };
+
+	(void)state;
+	for (size_t i = 0; i < nitems(want); i++) {
+		assert_true(items_line(&text, &line));
+		assert_true(str_eq(line, str_of(want[i])));
+	}
+	assert_false(items_line(&text, &line));
+}
+
+static const struct {
+	const char	 *pattern;
+	enum macro_result result;
+	const char	 *text;
+} macros[] = {
+	{ "$home/.forward", MACRO_OK, "/home/al/.forward" },
+	{ "$home/.forward${delimiter}${extension}", MACRO_UNDEFINED, NULL },
+	{ "${home}/x", MACRO_OK, "/home/al/x" },
+	{ "$(home)", MACRO_OK, "/home/al" },
+	{ "$$home", MACRO_OK, "$home" },
+	{ "$user", MACRO_OK, "a_b_c" },
+	{ "${extension?x}${extension:y}", MACRO_OK, "y" },
+	{ "${home?{yes}:{no}}", MACRO_OK, "yes" },
+	{ "$nothing", MACRO_UNDEFINED, NULL },
+	{ "${home", MACRO_ERROR, NULL },
+};
+
+static void
+test_macros(void **state)
+{
+	struct arena *arena = arena_new(1 << 20);
+	const struct macro v[] = { { "home", STR("/home/al") },
+		{ "user", STR("a;b$c") }, { "delimiter", STR("+") },
+		{ "extension", { NULL, 0 } } };
+	struct str out;
+	uint64_t used;
+
+	(void)state;
+	for (size_t i = 0; i < nitems(macros); i++) {
+		assert_int_equal(macro_expand(v, nitems(v),
+		    str_of(macros[i].pattern), STR("abcdefghilmno/"), arena,
+		    &out, &used), macros[i].result);
+		if (macros[i].text != NULL)
+			assert_true(str_eq(out, str_of(macros[i].text)));
+	}
+	assert_int_equal(macro_expand(v, nitems(v), STR("$user$home"),
+	    STR(""), arena, &out, &used), MACRO_OK);
+	assert_true(str_eq(out, STR("a;b$c/home/al")));	/* not again */
+	assert_int_equal(used, 3);
 	arena_free(&arena);
 }
 
@@ -150,6 +241,9 @@ main(void)
 		cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_alias),
+		cmocka_unit_test(test_items),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_macros),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

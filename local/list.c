@@ -1,0 +1,199 @@
+/*
+ * list - the items of an alias, a .forward or an :include: file, delivered
+ * one by one: deliver_token() of Postfix. An :include: file is read by the
+ * agent of the rights that hold where it is named.
+ */
+#include "address/address.h"
+#include "local/local.h"
+
+static void	include_begin(struct spread *, const struct place *,
+		    struct str path);
+
+static void
+misconfigured(struct spread *x, const struct place *p)
+{
+	place_fail(x, p, DEFERRED, "4.3.5",
+	    "mail system configuration error");
+}
+
+/* ~/file in the home of whose rights hold here. */
+static void
+file(struct spread *x, const struct place *p, struct str path)
+{
+	struct str home = p->rights.user.home;
+
+	if (path.p[0] == '/') {
+		leaf_file(x, p, path);
+	} else if (path.n < 2 || path.p[1] != '/' || !p->rights.known ||
+	    home.n == 0) {
+		log_at(LL_WARN, x->recipient->delivery->msg.queue_id,
+		    "bad home directory syntax for: " STRF, STRV(path));
+		misconfigured(x, p);
+	} else {
+		if (str_eq(home, STR("/")))
+			home = STR("");
+		leaf_file(x, p, str_of(arena_printf(x->arena, STRF STRF,
+		    STRV(home), STRV(str_from(path, 1)))));
+	}
+}
+
+/* \user: that user's mailbox, whatever aliases and .forward say. */
+static void
+user(struct spread *x, const struct place *p, struct str name)
+{
+	struct place next = *p;
+
+	next.address = address_domain(name).n > 0 ? name :
+	    str_of(arena_printf(x->arena, STRF "@" STRF, STRV(name),
+	    STRV(x->local->myorigin)));
+	next.level++;
+	next.owner = STR("");
+	if (place_split(x, &next))
+		mailbox_begin(x, &next, true);
+}
+
+/*
+ * May this address be delivered to from here? A new message gives each
+ * recipient a state of its own on disk; but what names itself would come
+ * back to us, and a name that stands for one other name costs less this way.
+ */
+static bool
+is_direct(const struct spread *x, const struct place *p,
+    const struct items *items, struct str address)
+{
+	struct str extension = STR(""), name = address_local(address);
+	size_t others = 0;
+
+	if (p->how == HOW_INCLUDE)
+		return false;
+	if (x->local->delimiter.n > 0)
+		name = address_split(name, x->local->delimiter, &extension);
+	if (p->owner.n > 0)		/* of .forward: the user */
+		return str_eq_nocase(name, p->owner);
+	for (size_t i = 0; i < items->n; i++)
+		others += items->v[i].kind == ITEM_ADDRESS;
+	return others == 1 || str_eq_nocase(name, p->from) ||
+	    str_eq_nocase(address_local(address), p->from);
+}
+
+void
+list_deliver(struct spread *x, const struct place *p,
+    const struct items *items)
+{
+	spread_hold(x);
+	for (size_t i = 0; i < items->n; i++) {
+		struct str value = items->v[i].value;
+
+		switch (items->v[i].kind) {
+		case ITEM_ADDRESS:
+			place_address(x, p, value, is_direct(x, p, items,
+			    value));
+			break;
+		case ITEM_COMMAND:
+			leaf_command(x, p, value, false);
+			break;
+		case ITEM_FILE:
+			file(x, p, value);
+			break;
+		case ITEM_INCLUDE:
+			include_begin(x, p, value);
+			break;
+		case ITEM_USER:
+			user(x, p, value);
+			break;
+		}
+	}
+	spread_release(x);
+}
+
+/* --- :include: --- */
+
+static void	include_ask(struct leaf *);
+
+static void
+include_owner(void *ctx, enum found found, const struct user *owner)
+{
+	struct leaf *leaf = ctx;
+
+	if (found != FOUND) {
+		log_at(LL_WARN, leaf->x->recipient->delivery->msg.queue_id,
+		    STRF ": cannot find :include: file owner username",
+		    STRV(leaf->value));
+		misconfigured(leaf->x, &leaf->p);
+		leaf_drop(leaf);
+		return;
+	}
+	leaf->p.rights = (struct rights){ .known = true,
+		.user = user_copy(owner, leaf->x->arena) };
+	include_ask(leaf);
+}
+
+static void
+included(void *ctx, const struct msg_expand_done *m,
+    const struct items *items)
+{
+	struct leaf *leaf = ctx;
+	struct spread *x = leaf->x;
+	bool others = m->found == RETRY && m->text.n == 0 &&
+	    !leaf->p.rights.known;
+
+	if (others) {		/* in root's alias: its owner reads it */
+		users_find_uid(x->local->users, (uid_t)m->owner,
+		    include_owner, leaf);
+		return;
+	}
+	if (m->found == FOUND && items->n == 0)
+		place_fail(x, &leaf->p, SENT, "2.0.0", "discarded: nobody is "
+		    "in :include: file " STRF, STRV(leaf->value));
+	if (m->found == FOUND) {
+		list_deliver(x, &leaf->p, items);
+		leaf_drop(leaf);
+		return;
+	}
+	log_at(LL_WARN, x->recipient->delivery->msg.queue_id,
+	    "unable to use :include: file " STRF ": " STRF,
+	    STRV(leaf->value), STRV(m->text));
+	misconfigured(x, &leaf->p);
+	leaf_drop(leaf);
+}
+
+static void
+include_ask(struct leaf *leaf)
+{
+	struct agent_id id;
+
+	leaf->expand = (struct msg_expand){
+		.kind = leaf->p.rights.known || leaf->x->local->alone ?
+		    EXPAND_INCLUDE_ANY : EXPAND_INCLUDE,
+		.queue_id = leaf->x->recipient->delivery->msg.queue_id,
+		.paths = { leaf->value.p, leaf->value.n + 1 } };
+	if (leaf_agent(leaf, &id))
+		agents_expand(leaf->x->local->agents, &id, &leaf->expand,
+		    included, leaf);
+}
+
+static void
+include_begin(struct spread *x, const struct place *p, struct str path)
+{
+	struct place next = *p;
+	struct leaf *leaf;
+
+	if (path.p[0] != '/') {
+		log_at(LL_WARN, x->recipient->delivery->msg.queue_id,
+		    ":include:" STRF " uses a relative path", STRV(path));
+		misconfigured(x, p);
+		return;
+	}
+	if (seen_before(x, "include %d %lu " STRF, p->rights.known,
+	    (unsigned long)p->rights.user.uid, STRV(path)))
+		return;
+	next.how = HOW_INCLUDE;
+	next.from = p->local;
+	if (next.owner.n == 0)
+		next.owner = p->address;
+	if ((x->local->extensions & EXT_INCLUDE) == 0)
+		next.unmatched = STR("");
+	leaf = leaf_new(x, &next);
+	leaf->value = str_of(arena_cstr(x->arena, path));
+	include_ask(leaf);
+}
