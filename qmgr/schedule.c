@@ -3,8 +3,9 @@
  *
  * Owns transports, destinations and jobs. A destination stands in its
  * transport's ready heap exactly while it may start a delivery, a transport
- * in the schedule's ready list while it may. Whoever is dead or pauses
- * stands in one heap by time. qmgr runs it.
+ * in the schedule's ready list while it may. One heap by time has those that
+ * are dead, or pause, or failed lately: so three failures in a row make a
+ * dead one, though it had no other mail meanwhile. qmgr runs it.
  */
 #include "qmgr/schedule.h"
 
@@ -291,7 +292,7 @@ dest_update(struct dest *d)
 
 	enlist(&t->wanted, &d->wanted_link, first != NULL);
 	enlist(&t->schedule->dying, &d->dying_link, first != NULL && dying);
-	if (first != NULL && d->busy < d->window && !heap_has(&d->wake)) {
+	if (first != NULL && d->busy < d->window && !d->paused) {
 		d->ready.seq = first->seq;
 		heap_put(&t->ready, &d->ready,
 		    first->key > d->next ? first->key : d->next);
@@ -318,6 +319,7 @@ dest_live(struct dest *d)
 	d->window = d->busy > 0 ? d->busy : window_first(&d->transport->limits);
 	d->success = d->failure = d->failed_cohorts = 0;
 	d->dead_until = 0;
+	d->paused = false;
 	dest_update(d);
 }
 
@@ -345,9 +347,11 @@ pause_after(struct dest *d, int64_t now_ms)
 	struct transport *t = d->transport;
 	const struct schedule_limits *l = &t->limits;
 
-	if (l->dest_pause_ms > 0 && !dest_dead(d))
+	if (l->dest_pause_ms > 0 && !dest_dead(d)) {
+		d->paused = true;
 		heap_put(&t->schedule->asleep, &d->wake,
 		    now_ms + l->dest_pause_ms);
+	}
 	if (l->pause_ms > 0)
 		t->paused_until = now_ms + l->pause_ms;
 }
@@ -511,6 +515,8 @@ schedule_judge(const struct portion *p, enum outcome outcome, int64_t now_ms,
 			dest_live(d);
 		else
 			window_succeed(d);
+		if (!d->paused)
+			heap_take(&d->transport->schedule->asleep, &d->wake);
 		break;
 	case OUTCOME_DOWN:
 		d->stats.failed++;
@@ -520,6 +526,9 @@ schedule_judge(const struct portion *p, enum outcome outcome, int64_t now_ms,
 		window_fail(d);
 		if (dest_dead(d))
 			dest_die(d, now_ms, dsn, why);
+		else
+			heap_put(&d->transport->schedule->asleep, &d->wake,
+			    now_ms + d->transport->limits.rest_ms);
 		break;
 	case OUTCOME_NONE:
 		break;
@@ -576,6 +585,7 @@ dest_wake(struct dest *d)
 		dest_live(d);
 	} else {
 		heap_take(&d->transport->schedule->asleep, &d->wake);
+		d->paused = false;
 		dest_update(d);
 	}
 	dest_free_if_idle(d);

@@ -75,7 +75,8 @@ struct dest {
 	char		*key, *nexthop;
 	struct transport *transport;
 	struct heap_node ready;		/* in transport->ready */
-	struct heap_node wake;		/* dead or paused: when it is over */
+	struct heap_node wake;		/* see schedule.c: when that is over */
+	bool		 paused;	/* by a rate delay */
 	struct list	 wanted_link;
 	struct list	 dead_link, dying_link;
 	struct heap	 jobs;		/* with recipients left, by tag */
@@ -139,7 +140,7 @@ bool		 transport_dead(struct transport *, int64_t now_ms);
 
 /*
  * The destination of that key, made where it is new. It stays while it has
- * jobs, is dead, or pauses. A dead one that has rested is alive again.
+ * jobs, is dead, pauses, or has failed lately. A dead one that has rested is alive again.
  */
 struct dest	*schedule_dest(struct transport *, struct str key,
 		    struct str nexthop, int64_t now_ms);

@@ -195,7 +195,7 @@ def closed_port():
 def test_dead_destination():
     """It is put off without a try while it rests; the living get theirs."""
     dead = "smtp:[127.0.0.1]:%d" % closed_port()
-    i = routed({**NOW, "relay.test": dead}, ["minimal_backoff_time = 5s", "maximal_backoff_time = 10s"])
+    i = routed({**NOW, "relay.test": dead}, ["minimal_backoff_time = 5s", "maximal_backoff_time = 10s", "destination_concurrency_feedback_debug = yes"])
     try:
         first = inject(i, "a@relay.test")
         if not wait_for(lambda: re.search(r"%s: to=<a@relay\.test>.*Connection refused" % first, i.log()), 5):

@@ -308,6 +308,45 @@ test_dead(void **state)
 	schedule_free(&s);
 }
 
+/* One message after another, each alone: the failures are remembered. */
+static void
+test_dead_one_by_one(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct owner o;
+	struct portion p;
+	int64_t now = 0;
+
+	(void)state;
+	owner_init(&o, NULL);
+	for (int i = 0; i < 3; i++) {
+		add(dest_named(s, "smtp", "a", &usual, now), &o, 0, 1);
+		assert_true(schedule_next(s, now, &p));
+		assert_int_equal(done(&p, OUTCOME_DOWN, now), i == 2);
+		schedule_sweep(s, now += usual.rest_ms / 2, 100);
+	}
+	schedule_sweep(s, now += usual.rest_ms, 100);
+	assert_int_equal(schedule_dests(s), 0);
+	for (int i = 0; i < 5; i++) {		/* too far apart */
+		add(dest_named(s, "smtp", "a", &usual, now), &o, 0, 1);
+		assert_true(schedule_next(s, now, &p));
+		assert_false(done(&p, OUTCOME_DOWN, now));
+		schedule_sweep(s, now += usual.rest_ms, 100);
+		assert_int_equal(schedule_dests(s), 0);
+	}
+	for (int i = 0; i < 2; i++) {		/* a success between */
+		add(dest_named(s, "smtp", "a", &usual, now), &o, 0, 1);
+		assert_true(schedule_next(s, now, &p));
+		assert_false(done(&p, OUTCOME_DOWN, now));
+	}
+	add(dest_named(s, "smtp", "a", &usual, now), &o, 0, 1);
+	assert_true(schedule_next(s, now, &p));
+	assert_false(done(&p, OUTCOME_OK, now));
+	assert_int_equal(schedule_dests(s), 0);
+	mail_end(&o.mail);
+	schedule_free(&s);
+}
+
 static void
 test_sweep_and_revive(void **state)
 {
@@ -748,6 +787,7 @@ main(void)
 		cmocka_unit_test(test_fair_dests),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_dead_one_by_one),
 		cmocka_unit_test(test_sweep_and_revive),
 		cmocka_unit_test(test_transport),
 		cmocka_unit_test(test_slot_cost),
