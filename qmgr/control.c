@@ -2,7 +2,7 @@
  * control - the socket public/qmgr: postqueue and postern ask here.
  *
  * One line in, an answer, a close: "flush", "deliver ID", "site NAME",
- * "status"; or Postfix's letters, without a line end. Anybody who may enter
+ * "status" (for programs), "stats" (for people); or Postfix's letters, without a line end. Anybody who may enter
  * public/ may ask; no question can make the queue lose anything. qmgr runs it.
  */
 #include <errno.h>
@@ -67,27 +67,17 @@ deliver_id(struct qmgr *q, struct str id)
 /* --- the line --- */
 
 static void
-print_transport(void *ctx, struct transport *t)
-{
-	struct buf *b = ctx;
-
-	buf_printf(b, "transport %s deliveries %u limit %u%s%s\n", t->name,
-	    t->busy, t->limits.process_max, t->held ? " waits" : "",
-	    t->dead_until != 0 ? " rests" : "");
-}
-
-static void
 print_status(struct qmgr *q, struct buf *b)
 {
 	buf_printf(b, "incoming %zu\nactive %zu\ndeferred %zu\n",
 	    q->incoming.n, q->nmessages, q->deferred.n);
 	buf_printf(b, "active_recipients %zu\ndeliveries %zu\n"
-	    "destinations %zu\n", q->nrcpts, schedule_busy(q->schedule),
-	    schedule_dests(q->schedule));
+	    "destinations %zu\ndead %zu\n", q->nrcpts,
+	    schedule_busy(q->schedule), schedule_dests(q->schedule),
+	    schedule_dead(q->schedule));
 	buf_printf(b, "sent %" PRIu64 "\nput_off %" PRIu64 "\nbounced %" PRIu64
 	    "\nremoved %" PRIu64 "\n", q->sent, q->put_off, q->bounced,
 	    q->removed);
-	schedule_each_transport(q->schedule, print_transport, b);
 }
 
 static const char *
@@ -114,6 +104,10 @@ obey(struct qmgr *q, struct str line, struct buf *out)
 	line = str_trim(line);
 	if (str_eq(verb, STR("status"))) {
 		print_status(q, out);
+		return;
+	}
+	if (str_eq(verb, STR("stats"))) {
+		stats_print(q, out);
 		return;
 	}
 	if (str_eq(verb, STR("flush"))) {

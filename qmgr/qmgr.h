@@ -254,6 +254,9 @@ void		 expire_result(struct message *, uint32_t rcpt);
  * reason. */
 bool		 expire(struct message *);
 
+/* stats.c */
+void		 stats_print(struct qmgr *, struct buf *);
+
 /* control.c */
 void		 control_listen(struct qmgr *, int fd);
 void		 control_flush(struct qmgr *);

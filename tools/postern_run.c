@@ -17,6 +17,7 @@
 #include "queue/queue.h"
 #include "tools/postern.h"
 
+#define STATS_MS	10000	/* for qmgr to answer */
 #define STOP_WAIT_MS	60000
 
 void
@@ -343,6 +344,30 @@ print_processes(struct postern *p)
 	fd_close(&dir);
 }
 
+/* Transports and destinations, in qmgr's words. */
+static void
+print_stats(struct postern *p)
+{
+	static const char ask[] = "stats\n";
+	int fd = tool_connect(&p->tool, "qmgr", STATS_MS);
+	struct buf b;
+	char *room;
+	ssize_t n;
+
+	if (fd < 0) {
+		tool_warn(&p->tool, "public/qmgr: %s", strerror(errno));
+		return;
+	}
+	buf_init(&b, 1 << 20);
+	if (fd_write_all(fd, ask, sizeof(ask) - 1) == 0)
+		while ((room = buf_space(&b, 4096)) != NULL &&
+		    (n = read(fd, room, 4096)) > 0)
+			b.n += (size_t)n;
+	fwrite(b.p, 1, b.n, stdout);
+	buf_free(&b);
+	close(fd);
+}
+
 int
 postern_status(struct postern *p)
 {
@@ -357,6 +382,7 @@ postern_status(struct postern *p)
 	}
 	printf("postern: running, master has pid %d\n", (int)pid);
 	print_processes(p);
+	print_stats(p);
 	print_queue(p);
 	return (0);
 }

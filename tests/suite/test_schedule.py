@@ -206,7 +206,11 @@ def test_dead_destination():
              i.log()[-2500:])
         i.run("sendmail", "-f", ANN, "c@other.test", "d@relay.test", stdin=b"Subject: x\n\nx\n")
         need(i.wait_log(r"to=<c@other\.test>.*status=sent"), i.log()[-1500:])
-        need(re.search(r"destinations \d+", status(i)), status(i))
+        need(re.search(r"^dead 1$", status(i), re.M), status(i))
+        out = i.run("postern", "status")[1]
+        need(re.search(r"^smtp +0/100 +0 +\d+ +\d+ +[3-9] *$", out, re.M), out)
+        need(re.search(r"^\[127\.0\.0\.1\]:\d+ +0 +0 +\d+ +\d+ +\d  rests \ds: delivery temporarily suspended: "
+                       r".*by smtp$", out, re.M), out)
         rerouted(i, NOW)
         i.run("postqueue", "-f")
         need(wait_for(lambda: not ids(i)), i.queue(), i.log()[-1500:])
