@@ -17,23 +17,23 @@
 
 #include "master/master.h"
 
-enum who { WHO_ROOT, WHO_QUEUE };
+enum who { WHO_ROOT, WHO_QUEUE, WHO_DROP };
 static const struct {
 	const char *name;
 	mode_t	    mode;
-	enum who    who;
-	bool	    setgid_group;
+	enum who    who, group;
 } layout[] = {
-	{ "maildrop", 01730, WHO_QUEUE, true },
-	{ "incoming", 0700, WHO_QUEUE, false },
-	{ "active", 0700, WHO_QUEUE, false },
-	{ "deferred", 0700, WHO_QUEUE, false },
-	{ "hold", 0700, WHO_QUEUE, false },
-	{ "corrupt", 0700, WHO_QUEUE, false },
-	{ "public", 0710, WHO_ROOT, true },
-	{ "private", 0700, WHO_ROOT, false },
-	{ "pid", 0755, WHO_ROOT, false },
-	{ "empty", 0555, WHO_ROOT, false },
+	{ "maildrop", 01730, WHO_QUEUE, WHO_DROP },
+	{ "incoming", 0700, WHO_QUEUE, WHO_QUEUE },
+	{ "active", 0700, WHO_QUEUE, WHO_QUEUE },
+	{ "deferred", 0700, WHO_QUEUE, WHO_QUEUE },
+	{ "hold", 0700, WHO_QUEUE, WHO_QUEUE },
+	{ "corrupt", 0700, WHO_QUEUE, WHO_QUEUE },
+	{ "public", 0710, WHO_ROOT, WHO_DROP },
+	/* Mailbox servers have sockets there, which lookup connects to. */
+	{ "private", 0710, WHO_ROOT, WHO_QUEUE },
+	{ "pid", 0755, WHO_ROOT, WHO_ROOT },
+	{ "empty", 0555, WHO_ROOT, WHO_ROOT },
 };
 
 struct owners {
@@ -75,8 +75,8 @@ set_row(struct plan *plan, int spool, size_t i, const struct owners *o,
 {
 	const char *name = layout[i].name;
 	uid_t uid = layout[i].who == WHO_QUEUE ? o->queue : 0;
-	gid_t gid = layout[i].setgid_group ? o->drop :
-	    layout[i].who == WHO_QUEUE ? o->queue_gid : 0;
+	gid_t gid = layout[i].group == WHO_DROP ? o->drop :
+	    layout[i].group == WHO_QUEUE ? o->queue_gid : 0;
 	struct stat st;
 	bool root = priv_is_root();
 	int fd;

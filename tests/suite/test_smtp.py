@@ -1,0 +1,357 @@
+"""Mail to other hosts: where it goes (MX, addresses, fallback), what is said
+on the way, what the log tells; and LMTP. The servers are badserver's, the
+names a zone of the tests' own.
+"""
+import contextlib
+import os
+import re
+import sys
+
+import badserver as b
+from badserver import Server, reply
+from dns import DNS
+from harness import Instance, main, need, wait_for
+
+ME = "ann@example.test"
+
+
+def send(i, *to, sender=ME, text="Subject: x\n\nbody\n", options=()):
+    i.run("sendmail", "-f", sender, *options, *to, stdin=text if isinstance(text, bytes) else text.encode())
+
+
+def reload(i):
+    """Waits until those who read the configuration anew are there."""
+    before = i.pids("lookup") + i.pids("smtp") + i.pids("lmtp")
+    i.run("postern", "-c", i.etc, "reload")
+    need(wait_for(lambda: not set(before) & {p for p, _ in i.children()} and i.pids("smtp") and i.pids("lookup")))
+
+
+def result(i, to, seconds=20):
+    m = i.wait_log(r"to=<%s>, .*status=.*" % re.escape(to), seconds)
+    need(m, "no result for", to, i.log()[-2000:])
+    return m.group(0)
+
+
+# --- where it goes ---
+
+ZONE = """
+two.test        MX 10 a.two.test
+two.test        MX 20 b.two.test
+a.two.test      A 127.0.0.2
+b.two.test      A 127.0.0.3
+same.test       MX 10 a.two.test
+same.test       MX 10 b.two.test
+nomx.test       A 127.0.0.3
+null.test       MX 0 .
+gone.test       MX 10 nowhere.test
+half.test       MX 10 nowhere.test
+half.test       MX 20 b.two.test
+self.test       MX 10 me.test
+behind.test     MX 10 a.two.test
+behind.test     MX 20 me.test
+behind.test     MX 30 b.two.test
+below.test      MX 5 dead.test
+below.test      MX 10 me.test
+dead.test       A 127.0.0.9
+down.test       MX 10 dead.test
+down.test       MX 20 b.two.test
+me.test         A 127.0.0.1
+cname.test      CNAME real.test
+real.test       MX 10 a.two.test
+mxcname.test    MX 10 alias.test
+alias.test      CNAME b.two.test
+nodata.test     TXT "nothing"
+"""
+
+
+@contextlib.contextmanager
+def world(settings=(), **args):
+    """Two servers at 127.0.0.2 and .3, the zone, and an instance."""
+    with Server(host="127.0.0.2", **args) as one, Server(host="127.0.0.3", port=one.port, **args) as two, \
+            DNS(ZONE) as dns:
+        with Instance(dns=dns, settings=["smtp_tcp_port = %d" % one.port, "inet_interfaces = 127.0.0.1",
+                                         "minimal_backoff_time = 1000s"] + list(settings)) as i:
+            yield i, one, two, dns
+
+
+def test_routes():
+    with world() as (i, one, two, dns):
+        dns.fail("later.test", "servfail")
+        dns.fail("mxlater.test", "servfail", "MX")
+        first, second = r"relay=a.two.test\[127.0.0.2\]:\d+, .*status=sent", r"relay=b.two.test\[127.0.0.3\]:\d+, .*status=sent"
+        error = r"Host or domain name not found\. Name service error for name=%s type=(?:%s): "
+        cases = [
+            ("two.test", first), ("same.test", first + "|" + second),
+            ("nomx.test", r"relay=nomx.test\[127.0.0.3\]:\d+, .*status=sent"),
+            ("[127.0.0.2]", r"relay=127.0.0.2\[127.0.0.2\]:\d+, .*status=sent"),
+            ("null.test", r"relay=none, .*dsn=5.1.0, status=bounced \(Domain null.test does not accept mail \(nullMX\)\)"),
+            ("gone.test", r"relay=none, .*dsn=5.4.4, status=bounced \(" + error % ("nowhere.test", "A|AAAA")),
+            ("half.test", second),
+            ("self.test", r"dsn=5.4.6, status=bounced \(mail for self.test loops back to myself\)"),
+            ("behind.test", first),
+            ("below.test", r"dsn=4.4.1, status=deferred \(connect to dead.test\[127.0.0.9\]:\d+: Connection refused\)"),
+            ("down.test", second), ("cname.test", first), ("mxcname.test", r"relay=alias.test\[127.0.0.3\]:\d+, .*status=sent"),
+            ("missing.test", r"dsn=5.4.4, status=bounced \(" + error % ("missing.test", "A|AAAA")),
+            ("later.test", r"dsn=4.4.3, status=deferred \(" + error % ("later.test", "MX")),
+            ("mxlater.test", r"dsn=4.4.3, status=deferred \(" + error % ("mxlater.test", "MX")),
+            ("nodata.test", r"dsn=5.4.4, status=bounced \(" + error % ("nodata.test", "A|AAAA")),
+        ]
+        for domain, _ in cases:
+            send(i, "x@" + domain)
+        bad = []
+        for domain, want in cases:
+            line = result(i, "x@" + domain)
+            if not re.search(want, line):
+                bad.append("%s: want %s: %s" % (domain, want, line))
+        need(not bad, "\n" + "\n".join(bad))
+        need(i.wait_log(r"connect to dead.test\[127.0.0.9\]:\d+: Connection refused"))
+
+
+def test_fallback_and_lists():
+    with Server() as spare, world(["smtp_fallback_relay = [127.0.0.1]:%d" % spare.port]) as (i, one, two, dns):
+        dns.fail("later.test", "servfail")
+        for domain in ("below.test", "later.test", "missing.test"):
+            send(i, "x@" + domain)
+            line = result(i, "x@" + domain)
+            need("relay=127.0.0.1[127.0.0.1]:%d" % spare.port in line and "status=sent" in line, line)
+        send(i, "x@self.test")              # a loop is not made longer
+        need("loops back to myself" in result(i, "x@self.test"))
+        need(len(spare.mails) == 3)
+    with Server() as last, Instance(settings=["relayhost = [127.0.0.1]:1, [127.0.0.1]:%d" % last.port]) as i:
+        send(i, "x@far.test")
+        need("status=sent" in result(i, "x@far.test"), i.log())
+    with Instance(settings=["relayhost = [missing.invalid]"]) as i:
+        send(i, "x@far.test")               # our own mistake returns no mail
+        line = result(i, "x@far.test")
+        need("status=deferred" in line and i.wait_log("relayhost configuration problem|Name service error"), line)
+
+
+def test_ipv6():
+    with contextlib.ExitStack() as stack:
+        try:
+            six = stack.enter_context(Server(host="::1"))
+        except OSError:
+            return "no IPv6 here"
+        four = stack.enter_context(Server(host="127.0.0.2", port=six.port))
+        dns = stack.enter_context(DNS("both.test A 127.0.0.2\nboth.test AAAA ::1\n"))
+        common = ["smtp_tcp_port = %d" % six.port, "inet_interfaces = 127.0.0.1"]
+        with Instance(dns=dns, settings=common + ["smtp_address_preference = ipv6"]) as i:
+            send(i, "x@both.test")
+            need("relay=both.test[::1]:%d" % six.port in result(i, "x@both.test"))
+            send(i, "y@[IPv6:::1]")
+            need("status=sent" in result(i, "y@[IPv6:::1]"), i.log())
+        with Instance(dns=dns, settings=common + ["inet_protocols = ipv4"]) as i:
+            send(i, "x@both.test")
+            need("relay=both.test[127.0.0.2]" in result(i, "x@both.test"))
+        need(len(four.mails) == 1)
+
+
+def test_bind_address():
+    seen = []
+
+    def connect(c):
+        seen.append(c.s.getpeername()[0])
+        c.put("220 x ESMTP")
+    with Server(plan={"connect": connect}) as s, Instance(settings=[
+            "relayhost = [127.0.0.1]:%d" % s.port, "smtp_bind_address = 127.0.0.44"]) as i:
+        send(i, "x@far.test")
+        need("status=sent" in result(i, "x@far.test") and seen == ["127.0.0.44"], seen)
+
+
+# --- what is said ---
+
+def test_envelope():
+    """Parameters of MAIL and RCPT, quoting, the null sender, DSN passed on."""
+    with Server() as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
+        with i.smtp() as c:
+            c.ehlo()
+            c.docmd("MAIL FROM:<ann@example.test> RET=HDRS ENVID=a+20b BODY=8BITMIME")
+            c.docmd('RCPT TO:<"q uo.te"@far.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x+40y')
+            c.docmd("DATA")
+            c.send(b"Subject: x\r\n\r\n\xe9 caf\r\n..dot\r\n.\r\n")
+            c.getreply()
+        need(wait_for(lambda: s.mails), i.log())
+        mail = [x for x in s.said if x.startswith("MAIL")][0]
+        rcpt = [x for x in s.said if x.startswith("RCPT")][0]
+        need(re.fullmatch(r"MAIL FROM:<ann@example.test> SIZE=\d+ BODY=8BITMIME RET=HDRS ENVID=a\+20b", mail), mail)
+        need(rcpt == 'RCPT TO:<"q uo.te"@far.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x@y', rcpt)
+        need(s.mails[0][2].endswith(b".dot\r\n"), s.mails)
+        # The next server has DSN: the success report is its business.
+        need(not i.wait_log("sender delivery status notification", 1), i.log())
+        send(i, "x@far.test", sender="<>")
+        need(wait_for(lambda: len(s.mails) == 2) and s.said[-1].startswith(("DATA", "QUIT")), s.said)
+        need(any(x.startswith("MAIL FROM:<> SIZE=") for x in s.said), s.said)
+
+
+def test_success_reports_for_servers_without_dsn():
+    with Server(keywords=("PIPELINING",)) as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
+        send(i, "x@far.test", sender="ann@example.test", options=("-N", "success"))
+        need(i.wait_log("sender delivery status notification"), i.log())
+        mails = i.wait_mails("ann", 1)
+        need(b"Action: relayed" in mails[0] and b"Remote-MTA: dns; 127.0.0.1" in mails[0], mails)
+        need(not any("RET=" in x or "NOTIFY" in x for x in s.said), s.said)
+
+
+def test_limits_of_the_server():
+    with Server(keywords=("SIZE 2000",)) as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
+        send(i, "x@far.test", text="Subject: x\n\n" + "x" * 3000 + "\n")
+        line = result(i, "x@far.test")
+        need(re.search(r"dsn=5.3.4, status=bounced \(message size \d+ exceeds size limit 2000 of server "
+                       r"127.0.0.1\[127.0.0.1\]\)", line), line)
+        with i.smtp() as c:
+            c.ehlo()
+            c.docmd("MAIL FROM:<ann@example.test> SMTPUTF8")
+            c.send("RCPT TO:<caf\u00e9@far.test>\r\n".encode())
+            c.getreply()
+            c.docmd("DATA")
+            c.send("Subject: x\r\n\r\nx\r\n.\r\n")
+            c.getreply()
+        need(i.wait_log(r"dsn=5.6.7, status=bounced \(SMTPUTF8 is required, but was not offered by host "
+                        r"127.0.0.1\[127.0.0.1\]\)"), i.log())
+
+
+def body_of(n):
+    lines = [b".starts with a dot", b"..", b"", b"plain", b"\xe9\xe8 eight bit"]
+    return b"".join(lines[k % len(lines)] + b" %d\r\n" % k for k in range(n))
+
+
+def test_content():
+    """Small and large, with dots and without, by DATA and BDAT: byte for byte."""
+    for chunking in (False, True):
+        words = b.PLAIN + (("CHUNKING",) if chunking else ())
+        with Server(keywords=words) as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port,
+                                                             "message_size_limit = 100000000"]) as i:
+            bodies = [b"", b"x\r\n", b".\r\n", body_of(50), body_of(60000), b"no dots\r\n" * 20,
+                      b"no dots at all here\r\n" * 60000]
+            for n, body in enumerate(bodies):
+                with i.smtp() as c:
+                    c.sendmail(ME, ["m%d@far.test" % n], b"Subject: m%d\r\n\r\n" % n + body, ["BODY=8BITMIME"])
+                need("status=sent" in result(i, "m%d@far.test" % n, 60), i.log()[-1000:])
+            need(len(s.mails) == len(bodies))
+            for n, (_, to, got) in enumerate(s.mails):
+                body = got[got.index(b"\r\n\r\n") + 4:]
+                need(body == bodies[n], chunking, n, to, len(body), len(bodies[n]))
+            verbs = {x.split(" ")[0] for x in s.said}
+            need(("BDAT" in verbs) == chunking and ("DATA" in verbs) != chunking, verbs)
+
+
+def test_long_lines():
+    with Server(keywords=b.PLAIN + ("CHUNKING",)) as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
+        for n in (998, 999, 5000):
+            with i.smtp() as c:
+                c.sendmail(ME, ["l%d@far.test" % n], "Subject: x\r\n\r\n" + "y" * n + "\r\nend\r\n")
+            need("status=sent" in result(i, "l%d@far.test" % n), i.log())
+        need(s.longest == 998, s.longest)
+        need(b"y" * 5000 + b"\r\nend" in s.mails[2][2].replace(b"\r\n ", b""), s.mails[2])
+
+
+def test_names_and_words():
+    with Server(keywords=("PIPELINING", "8BITMIME", "CHUNKING", "XFORWARD NAME ADDR PROTO HELO IDENT SOURCE")) as s, \
+            Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port, "smtp_helo_name = other.name.test",
+                               "smtp_discard_ehlo_keywords = chunking, pipelining",
+                               "smtp_send_xforward_command = yes"]) as i:
+        with i.smtp() as c:
+            c.sendmail(ME, ["x@far.test"], "Subject: x\r\n\r\nx\r\n")
+        need(wait_for(lambda: s.mails), i.log())
+        need(s.said[0] == "EHLO other.name.test" and "DATA" in s.said, s.said)
+        xf = [x for x in s.said if x.startswith("XFORWARD")]
+        need(len(xf) == 2 and "ADDR=127.0.0.1" in xf[0] and "PROTO=ESMTP" in xf[1] and
+             "HELO=client.test" in xf[1] and "SOURCE=REMOTE" in xf[1], xf)
+    with Server() as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port, "smtp_never_send_ehlo = yes"]) as i:
+        send(i, "x@far.test")
+        need("status=sent" in result(i, "x@far.test") and s.said[0].startswith("HELO "), s.said)
+    path = None
+    with Server() as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
+        path = os.path.join(i.etc, "words")
+        with open(path, "w") as f:
+            f.write("127.0.0.1 size, 8bitmime\n")
+        i.set("smtp_discard_ehlo_keyword_address_maps = texthash:" + path)
+        reload(i)
+        send(i, "x@far.test")
+        need("status=sent" in result(i, "x@far.test"), i.log())
+        need(any(x == "MAIL FROM:<ann@example.test>" for x in s.said), s.said)
+
+
+def test_own_name():
+    """A server on port 25 that calls itself as we do would be ourselves."""
+    with Server(plan={"connect": reply("554 5.0.0 no")}) as s, Instance(settings=[
+            "relayhost = [127.0.0.1]:%d" % s.port, "smtp_skip_5xx_greeting = no"]) as i:
+        send(i, "x@far.test")
+        need("status=bounced (host 127.0.0.1[127.0.0.1] refused to talk to me: 554 5.0.0 no)"
+             in result(i, "x@far.test"))
+
+
+# --- connections that are used again ---
+
+def test_reuse():
+    with Server() as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port,
+                                           "smtp_destination_concurrency_limit = 1"]) as i:
+        i.set("defer_transports = smtp")
+        i.run("postern", "-c", i.etc, "reload")
+        for n in range(20):
+            send(i, "m%d@far.test" % n)
+        need(wait_for(lambda: len(i.queue()) == 20))
+        i.set("defer_transports =")
+        i.run("postern", "-c", i.etc, "reload")
+        i.run("postqueue", "-f")
+        need(wait_for(lambda: len(s.mails) == 20, 30), len(s.mails))
+        need(s.clients <= 3, "connections", s.clients)
+        need(i.wait_log(r"conn_use=1\d, "), i.log()[-2000:])
+        need(len({m[1][0] for m in s.mails}) == 20)
+    with Server() as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port,
+                                           "smtp_connection_cache_on_demand = no"]) as i:
+        for n in range(3):
+            send(i, "m%d@far.test" % n)
+        need(wait_for(lambda: len(s.mails) == 3) and s.clients == 3, s.clients)
+
+
+def test_reset_between():
+    """After a transaction that came to nothing, RSET."""
+    with Server(plan=lambda n: {"RCPT": lambda c: c.put("550 5.1.1 no" if "bad" in c.server.said[-1] else "250 ok")}) as s, \
+            Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port,
+                               "smtp_connection_cache_destinations = [127.0.0.1]:%d" % s.port,
+                               "smtp_connection_cache_time_limit = 100s"]) as i:
+        for to in ("ok1", "bad", "ok2"):
+            send(i, to + "@far.test")
+            result(i, to + "@far.test")
+        need(len(s.mails) == 2 and s.clients == 1, s.mails, s.clients)
+        need("RSET" in s.said, s.said)
+
+
+# --- LMTP ---
+
+def test_lmtp():
+    answers = iter(("250 2.1.5 a delivered", "450 4.2.1 b is over quota", "550 5.2.1 c is off"))
+
+    def dot(c):
+        c.put(next(answers))
+    with Server(plan={"DOT": dot, "DOT2": dot}, lmtp=True) as s, Instance(settings=[
+            "default_transport = lmtp:inet:127.0.0.1:%d" % s.port]) as i:
+        send(i, "a@far.test", "b@far.test", "c@far.test")
+        words = {"a": "sent (250 2.1.5 a delivered)", "b": "deferred (host 127.0.0.1[127.0.0.1] said: 450 4.2.1 b",
+                 "c": "bounced (host 127.0.0.1[127.0.0.1] said: 550 5.2.1 c"}
+        lines = [result(i, x + "@far.test") for x in words]
+        need(sorted(re.sub(r".*status=(\w+).*", r"\1", x) for x in lines) == ["bounced", "deferred", "sent"], lines)
+        need(s.said[0].startswith("LHLO "), s.said)
+
+
+def test_lmtp_unix():
+    with Instance() as i:
+        os.makedirs(os.path.join(i.dir, "spool", "private"), exist_ok=True)
+        path = os.path.join(i.dir, "spool", "private", "mailboxes")
+        with Server(lmtp=True, path=path) as s:
+            os.chmod(path, 0o666)
+            i.set("default_transport = lmtp:unix:private/mailboxes")
+            reload(i)
+            send(i, "a@far.test", "b@far.test")
+            line = result(i, "a@far.test")
+            need("relay=mx.example.test[private/mailboxes], " in line and "status=sent" in line, line)
+            need("status=sent" in result(i, "b@far.test"))
+            need(len(s.mails) == 2, s.mails)
+        send(i, "c@far.test")
+        line = result(i, "c@far.test")
+        need("status=deferred (connect to mx.example.test[private/mailboxes]: Connection refused)" in line, line)
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
