@@ -21,17 +21,15 @@ level_of(const struct smtpd_conf *conf, struct problems *p)
 {
 	struct str level = conf->smtpd_tls_security_level;
 
-	if (level.n == 0) {
-		if (conf->smtpd_enforce_tls || conf->smtpd_tls_wrappermode)
-			return LEVEL_ENCRYPT;
+	/* No client of such a port can say anything without it. */
+	if (conf->smtpd_tls_wrappermode)
+		return LEVEL_ENCRYPT;
+	if (level.n == 0 && conf->smtpd_enforce_tls)
+		return LEVEL_ENCRYPT;
+	if (level.n == 0)
 		return conf->smtpd_use_tls ? LEVEL_MAY : LEVEL_NONE;
-	}
-	if (str_eq_nocase(level, STR("none"))) {
-		if (conf->smtpd_tls_wrappermode)
-			problem_add(p, true, NULL, 0, "smtpd_tls_wrappermode: "
-			    "smtpd_tls_security_level is none");
+	if (str_eq_nocase(level, STR("none")))
 		return LEVEL_NONE;
-	}
 	if (str_eq_nocase(level, STR("may")))
 		return LEVEL_MAY;
 	if (!str_eq_nocase(level, STR("encrypt")))

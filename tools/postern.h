@@ -34,6 +34,13 @@ void		 postern_generate(char out[GENERATED_MAX]); /* a password */
 /* Runs master with that one flag; it says on stderr what is wrong. */
 bool		 postern_run_master(struct postern *, const char *flag);
 
+/* setup_tls.c: false, where there is one. Lines of main.cf and master.cf. */
+bool		 setup_certificate(struct postern *, const char *path,
+		    const char *hostname);
+void		 setup_tls_main(struct buf *, const char *path);
+void		 setup_tls_master(struct buf *, const char *host,
+		    int64_t port_base);
+
 /* postern_owners.c: users and groups of an instance of root's. */
 struct owners {
 	const char *queue, *net, *auth, *group;	/* names for main.cf */

@@ -518,6 +518,7 @@ write_main_cf(struct setup *s)
 	put_places(s, &b);
 	buf_putc(&b, '\n');
 	put_mail(s, &b);
+	setup_tls_main(&b, path_of(s, "etc/tls.pem"));
 	write_file(s, path_of(s, "etc/main.cf"), buf_view(&b));
 	printf("made %s\n", path_of(s, "etc/main.cf"));
 	buf_free(&b);
@@ -540,6 +541,7 @@ write_master_cf(struct setup *s)
 	    "command\n");
 	buf_printf(&b, "127.0.0.1:%lld inet n - n - - smtpd\n",
 	    (long long)s->port_base + 25);
+	setup_tls_master(&b, "127.0.0.1", s->port_base);
 	for (size_t i = 0; i < nitems(transports); i++)
 		buf_printf(&b, "%s unix - - n - - %s\n", transports[i].name,
 		    transports[i].command);
@@ -576,6 +578,10 @@ print_next(struct setup *s)
 	    str_rchr(me, '/') + 1 : 0);
 	const char *first = first_mailbox(s);
 
+	if (s->fresh)
+		printf("mail from users: port %lld with STARTTLS, %lld with "
+		    "TLS from the first byte\n", (long long)s->port_base + 587,
+		    (long long)s->port_base + 465);
 	printf("mailboxes are in %s/mail/DOMAIN/NAME/\n\nnext:\n", s->dir);
 	if (first == NULL)
 		printf("  %s setup %s --user NAME\n", s->p->argv0, s->dir);
@@ -619,8 +625,11 @@ postern_setup(struct postern *p, int argc, char **argv)
 	write_aliases(&s);
 	if (access(path_of(&s, "etc/master.cf"), F_OK) != 0)
 		write_master_cf(&s);
-	if (s.fresh)
+	if (s.fresh) {
+		(void)setup_certificate(p, path_of(&s, "etc/tls.pem"),
+		    s.hostname);
 		write_main_cf(&s);
+	}
 	warn_of_parents(&s);
 	/* sendmail takes mail for a system that never started, too. */
 	p->dir = path_of(&s, "etc");

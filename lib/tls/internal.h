@@ -62,6 +62,7 @@ struct tls {
 	struct tls_chains *named;	/* for the name that the client gave */
 	enum ask	 name, sign;
 	bool		 has_job, done, broken;
+	bool		 by_name;	/* its name has chains of its own */
 	/* The signature that is asked for: the job's memory. */
 	uint64_t	 key;
 	unsigned	 scheme;

@@ -254,8 +254,9 @@ tls_info(const struct tls *t)
 	info->cipher = SSL_CIPHER_get_name(cipher);
 	info->bits_used = SSL_CIPHER_get_bits(cipher, &info->bits);
 	info->resumed = SSL_session_reused(t->ssl) == 1;
-	info->server_name = str_of(SSL_get_servername(t->ssl,
-	    TLSEXT_NAMETYPE_host_name));
+	if (t->by_name)
+		info->server_name = str_of(SSL_get_servername(t->ssl,
+		    TLSEXT_NAMETYPE_host_name));
 	if (peer != NULL)
 		fill_peer(info, t, peer);
 	self->info = info;

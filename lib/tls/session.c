@@ -229,6 +229,7 @@ tls_named(struct tls *t, struct tls_chains *chains)
 	if (chains != NULL) {
 		chains_hold(chains);
 		t->named = chains;
+		t->by_name = true;
 	}
 	stream_kick(t->stream);
 }

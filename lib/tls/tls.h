@@ -95,7 +95,7 @@ struct tls_info {
 	int		 bits_used, bits;
 	bool		 resumed;
 	enum tls_trust	 trust;		/* of the peer's certificate */
-	struct str	 server_name;	/* that the client gave, or "" */
+	struct str	 server_name;	/* that chose the chain, or "" */
 	struct str	 subject, issuer;	/* common names, escaped */
 	struct str	 cert_print, key_print;	/* of the peer, "AB:CD:.." */
 };
