@@ -25,22 +25,11 @@ refuse(struct expansion *e, const char *why)
 	mail_fail(e->m, MAIL_RETRY, "4.6.0", "Alias expansion error");
 }
 
-static struct str
-lower(struct arena *a, struct str s)
-{
-	char *p = arena_alloc(a, s.n + 1);
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	lower_case(p, s.n);
-	return (struct str){ p, s.n };
-}
-
 static bool
 is_self(const struct expansion *e, struct str address)
 {
 	return e->selves != NULL &&
-	    map_get(e->selves, lower(e->m->arena, address)) != NULL;
+	    map_get(e->selves, lower_copy(e->m->arena, address)) != NULL;
 }
 
 static void
@@ -48,7 +37,7 @@ add_self(struct expansion *e, struct str address)
 {
 	if (e->selves == NULL)
 		e->selves = map_new();
-	(void)map_set(e->selves, lower(e->m->arena, address), e);
+	(void)map_set(e->selves, lower_copy(e->m->arena, address), e);
 }
 
 /* The next item of a comma separated list; quotes and < > hide commas. */

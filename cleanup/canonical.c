@@ -197,7 +197,7 @@ masquerade(struct mail *m, struct str *address)
 			continue;
 		if (strip && item.n < domain.n)
 			*address = join3(m->arena, str_first(*address, at + 1),
-			    STR(""), item);
+			    STR(""), lower_copy(m->arena, item));
 		return true;
 	}
 	return true;

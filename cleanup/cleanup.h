@@ -134,6 +134,7 @@ void		 mail_fault(struct mail *, const char *what, int err);
 void		 mail_free(struct mail **);
 void		 addresses_add(struct addresses *, struct str);
 void		 lower_case(char *, size_t);	/* ASCII, in place */
+struct str	 lower_copy(struct arena *, struct str);
 
 /* content.c: bytes of content, any cut. */
 void		 content_take(struct mail *, struct str);

@@ -191,6 +191,17 @@ lower_case(char *p, size_t n)
 			p[i] = (char)(p[i] + 32);
 }
 
+struct str
+lower_copy(struct arena *a, struct str s)
+{
+	char *p = arena_alloc(a, s.n + 1);
+
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	lower_case(p, s.n);
+	return (struct str){ p, s.n };
+}
+
 /* What access(5) actions and sendmail's options ask of this message. */
 void
 mail_attr(struct mail *m, struct str name, struct str value)

@@ -38,9 +38,9 @@ rewrite_address(const struct rewrite *r, struct arena *a, struct str s)
 	size_t percent = str_rchr(s, '%');
 	struct str domain;
 
-	if (s.n == 0)
-		return s;
-	if (at == s.n && r->swap_bangpath && bang + 1 < s.n && is_bare(s))
+	if (s.n == 0 || str_eq(s, STR("@")))
+		return str_first(s, 0);
+	if (at == s.n && r->swap_bangpath && bang < s.n && is_bare(s))
 		s = join(a, str_from(s, bang + 1), '@', str_first(s, bang));
 	else if (at == s.n && r->percent_hack && percent < s.n && is_bare(s))
 		s = join(a, str_first(s, percent), '@',
@@ -177,29 +177,33 @@ put(struct edit *e, size_t from, size_t to)
 	e->copied = to;
 }
 
+/* local "@" domain of a route, by offsets into the body. */
+static struct str
+put_swapped(struct edit *e, struct str local, struct str domain, size_t end)
+{
+	if (local.n == 0)
+		buf_puts(e->out, "\"\"");
+	buf_str(e->out, local);
+	buf_putc(e->out, '@');
+	buf_str(e->out, domain);
+	e->copied = end;
+	e->changed = true;
+	return domain;
+}
+
 /* Puts the address at span, with a domain where it has none. */
 static struct str
 put_qualified(struct edit *e, const struct span *s)
 {
 	const struct rewrite *r = e->rules;
+	struct str text = str_first(e->body, s->end);
 
-	if (r->swap_bangpath && s->bang != NOWHERE && s->bang + 1 < s->end &&
-	    s->bang > s->start) {
-		put(e, s->bang + 1, s->end);
-		buf_putc(e->out, '@');
-		put(e, s->start, s->bang);
-		e->changed = true;
-		return (struct str){ e->body.p + s->start,
-			s->bang - s->start };
-	}
-	if (r->percent_hack && s->percent != NOWHERE) {
-		put(e, s->start, s->percent);
-		buf_putc(e->out, '@');
-		put(e, s->percent + 1, s->end);
-		e->changed = true;
-		return (struct str){ e->body.p + s->percent + 1,
-			s->end - s->percent - 1 };
-	}
+	if (r->swap_bangpath && s->bang != NOWHERE)
+		return put_swapped(e, str_from(text, s->bang + 1),
+		    str_from(str_first(text, s->bang), s->start), s->end);
+	if (r->percent_hack && s->percent != NOWHERE)
+		return put_swapped(e, str_from(str_first(text, s->percent),
+		    s->start), str_from(text, s->percent + 1), s->end);
 	put(e, s->start, s->end);
 	if (!r->append_origin || r->origin.n == 0)
 		return STR("");

@@ -245,7 +245,7 @@ ask(struct maps *m, struct str key)
 		if (value.n == 0)
 			empty_warning(m->specs[i], key);
 		if (!value_of(m, key, &value))
-			return false;
+			postmap_fatal("table %s: query error", m->specs[i]);
 		if (m->with_key || m->job->json)
 			(void)print_entry(m, key, buf_view(&m->value));
 		else

@@ -137,6 +137,11 @@ next_token(struct str *rest, struct buf *out, bool *is_special)
 		for (i = 1; i < rest->n && rest->p[i] != '"'; i++) {
 			if (rest->p[i] == '\\' && i + 1 < rest->n)
 				i++;
+			/* A fold, with blanks on both sides, is one. */
+			while (rest->p[i] == '\n' && out->n > 0 &&
+			    (out->p[out->n - 1] == ' ' ||
+			    out->p[out->n - 1] == '\t'))
+				out->n--;
 			if (rest->p[i] != '\r' && rest->p[i] != '\n')
 				buf_putc(out, rest->p[i]);
 		}
@@ -165,7 +170,8 @@ push(struct mime_walk *w, struct str boundary, enum mime_kind within,
 {
 	struct level *l;
 
-	if (w->nlevels > w->conf.nesting_max) {
+	/* Postfix counts from the second. */
+	if (w->nlevels > w->conf.nesting_max + 1) {
 		tell(w, MIME_TOO_DEEP, field);
 		return;
 	}
