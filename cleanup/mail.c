@@ -302,6 +302,7 @@ write_rest(struct mail *m)
 	msg.flags |= m->begin.flags & MAIL_SMTPUTF8 ? QMF_SMTPUTF8 : 0;
 	msg.flags |= m->begin.flags & MAIL_BOUNCE ? QMF_BOUNCE : 0;
 	msg.flags |= m->begin.flags & MAIL_VERIFY ? QMF_VERIFY : 0;
+	msg.flags |= m->begin.flags & MAIL_PROBE ? QMF_PROBE : 0;
 	msg.flags |= m->begin.flags & MAIL_TRACE ? QMF_TRACE : 0;
 	err = queue_write_rest(m->writer, buf_view(&m->headers), &msg);
 	if (err == 0 && m->hold)

@@ -31,7 +31,7 @@ static const struct {
 	{ "auth", ROLE_AUTH },
 	{ "cleanup", ROLE_CLEANUP }, { "qmgr", ROLE_QMGR },
 	{ "bounce", ROLE_BOUNCE }, { "pickup", ROLE_PICKUP },
-	{ "showq", ROLE_SHOWQ },
+	{ "showq", ROLE_SHOWQ }, { "verify", ROLE_VERIFY },
 };
 
 enum command_kind { CMD_INET, CMD_TRANSPORT, CMD_ALWAYS, CMD_PART, CMD_LATER };
@@ -49,6 +49,7 @@ static const struct {
 	{ "smtp", CMD_TRANSPORT, ROLE_SMTP },
 	{ "lmtp", CMD_TRANSPORT, ROLE_LMTP },
 	{ "resolve", CMD_ALWAYS, ROLE_RESOLVE },
+	{ "verify", CMD_ALWAYS, ROLE_VERIFY },
 	{ "tlskey", CMD_ALWAYS, ROLE_TLSKEY },
 	{ "lookup", CMD_ALWAYS, ROLE_LOOKUP },
 	{ "anvil", CMD_ALWAYS, ROLE_ANVIL },
@@ -62,7 +63,7 @@ static const struct {
 	{ "showq", CMD_ALWAYS, ROLE_SHOWQ },
 	{ "trivial-rewrite", CMD_PART, 0 }, { "proxymap", CMD_PART, 0 },
 	{ "tlsmgr", CMD_PART, 0 }, { "scache", CMD_PART, 0 },
-	{ "verify", CMD_PART, 0 }, { "flush", CMD_PART, 0 },
+	{ "flush", CMD_PART, 0 },
 	{ "postlogd", CMD_PART, 0 }, { "tlsproxy", CMD_PART, 0 },
 	{ "dnsblog", CMD_PART, 0 },
 	{ "pipe", CMD_LATER, 0 }, { "spawn", CMD_LATER, 0 },

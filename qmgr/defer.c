@@ -76,6 +76,8 @@ reports_due(struct message *m, size_t deferred)
 	int64_t warn = m->q->conf.delay_warning_time;
 	unsigned due = 0;
 
+	if (m->msg.flags & QMF_PROBE)
+		return 0;		/* verify was told */
 	if (m->msg.flags & QMF_VERIFY)
 		return 1U << REPORT_VERIFY;
 	if (count(m, RCPT_BOUNCED) > 0)

@@ -66,10 +66,11 @@ configure(struct qmgr *q, struct conf *conf)
 }
 
 static struct router *
-open_router(struct conf *conf)
+open_router(struct conf *conf, bool probes)
 {
 	struct problems problems = { 0 };
-	struct router *r = router_new(conf, &problems);
+	struct router *r = probes ? router_new_probe(conf, &problems) :
+				    router_new(conf, &problems);
 
 	for (size_t i = 0; i < problems.n; i++)
 		log_warn("%s", problems.v[i].text);
@@ -97,7 +98,8 @@ open_queue(void *ctx, struct service *service)
 		die("%s/%s: %s", buf_cstr(&spool), bad != NULL ? bad : "",
 		    strerror(err));
 	buf_free(&spool);
-	q->router = open_router(conf);
+	q->router = open_router(conf, false);
+	q->probe_router = open_router(conf, true);
 	if (q->router == NULL)
 		die("cannot open the tables that say where mail goes");
 }
@@ -252,13 +254,15 @@ static void
 on_reload(void *ctx, struct conf *conf)
 {
 	struct qmgr *q = ctx;
-	struct router *r = open_router(conf);
+	struct router *r = open_router(conf, false);
 
 	configure(q, conf);
 	if (r != NULL) {
 		router_free(&q->router);
 		q->router = r;
 	}
+	router_free(&q->probe_router);
+	q->probe_router = open_router(conf, true);
 	transport_configure_all(q);
 	timer_set(q->rescan, q->conf.queue_run_delay * 1000);
 	qmgr_pump(q);

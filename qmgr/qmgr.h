@@ -103,7 +103,7 @@ struct qmgr {
 	struct loop	*loop;
 	struct conf	*main_cf;
 	struct master_cf master_cf;
-	struct router	*router;
+	struct router	*router, *probe_router; /* the latter may be NULL */
 	struct queue	 queue;
 	struct schedule	*schedule;
 	struct map	*slots;		/* by id */

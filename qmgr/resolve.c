@@ -213,7 +213,8 @@ resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 		expire_result(m, i);
 		return true;
 	}
-	switch (router_resolve(q->router, scratch, rcpt->address,
+	switch (router_resolve(m->msg.flags & QMF_PROBE &&
+	    q->probe_router != NULL ? q->probe_router : q->router, scratch, rcpt->address,
 	    m->msg.sender, &r, &why)) {
 	case FOUND:
 		apply_filter(m, &r);

@@ -42,6 +42,29 @@ status_or(struct message *m, struct str dsn, enum rcpt_state status)
 	return of[status].none;
 }
 
+/* Under the name that was probed, and under what it led to: verify(8). */
+static void
+tell_verify(struct message *m, const struct queue_rcpt *r)
+{
+	struct channel *ch;
+	struct msg_verify_result v = { .address = r->original,
+		.status = r->status == RCPT_SENT ? VERIFY_OK :
+		    r->status == RCPT_BOUNCED ? VERIFY_BOUNCE : VERIFY_DEFER,
+		.text = r->text };
+
+	if (!(m->msg.flags & QMF_PROBE))
+		return;
+	ch = service_peer(m->q->service, ROLE_VERIFY, STR(""));
+	if (ch == NULL)
+		return;
+	if (v.address.n > 0)
+		channel_send(ch, MSG_verify_result, &v);
+	if (str_eq(r->address, v.address))
+		return;
+	v.address = r->address;
+	channel_send(ch, MSG_verify_result, &v);
+}
+
 void
 result_set(struct message *m, uint32_t i, const struct result *res)
 {
@@ -73,6 +96,7 @@ result_set(struct message *m, uint32_t i, const struct result *res)
 	r->transport = arena_str(m->arena, res->transport);
 	r->tried_s = clock_wall_s();
 	soften(m, r);
+	tell_verify(m, r);
 	if (r->status != RCPT_SENT)
 		early_settle(m, false);
 	if (m->note[i] & NOTE_DELIVERY)
@@ -109,7 +133,8 @@ result_own(struct message *m, uint32_t i, const struct result *res)
 	log_mail(str_of(m->msg.id), "to=<" STRF ">," STRF " relay=none, " STRF
 	    ", dsn=" STRF ", status=%s (" STRF ")", STRV(buf_view(&to)),
 	    STRV(buf_view(&orig)), STRV(buf_view(&delays)), STRV(res->dsn),
-	    res->status == DEFERRED ? "deferred" : "sent", STRV(res->text));
+	    res->status == DEFERRED ? m->msg.flags & QMF_VERIFY ?
+	    "undeliverable" : "deferred" : "sent", STRV(res->text));
 	buf_free(&to);
 	buf_free(&orig);
 	buf_free(&delays);

@@ -186,6 +186,10 @@ next_list(struct check *c)
 {
 	if (c->at_list == c->nlists)
 		return false;
+	/* Permitted so far, and that may be wrong: Postfix looks no further. */
+	if (c->lists[c->at_list].list == c->s->smtpd->unlisted_rcpt &&
+	    c->defer_if_permit.n > 0)
+		return false;
 	c->now = c->lists[c->at_list].stage;
 	return check_push(c, c->lists[c->at_list++].list);
 }
@@ -241,10 +245,7 @@ take_step(struct check *c, enum step step)
 			break;
 		}
 		c->depth = 0;
-		if (c->defer_if_permit.n == 0 || c->now < AT_RELAY)
-			return true;
-		c->text = c->defer_if_permit;
-		break;
+		return true;
 	case REFUSE:
 		if (c->warn) {
 			log_refusal(c->s, "reject_warning", c->text);

@@ -92,6 +92,7 @@ struct check {
 	const struct rule *rule;	/* the one that WAITS */
 	enum step      (*then)(struct check *, const struct rule *);
 	const struct question *question; /* under way */
+	enum role	 ask_role;	/* whom */
 	struct wait_peer *waiting;
 	struct timer	*timer;
 };
@@ -110,6 +111,8 @@ const char	*check_class(const struct check *);	/* "Sender address" */
 void		 check_resume(struct check *, enum step);
 /* ask.c: returns WAITS; the evaluation goes on with the answer's step. */
 enum step	 check_ask(struct check *, const struct question *);
+enum step	 check_ask_role(struct check *, enum role,
+		    const struct question *);
 /*
  * Asks resolve; then() says the step, maybe WAITS once more. Names may be
  * U-labels. An answer lasts as long as then() runs.

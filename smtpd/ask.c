@@ -30,11 +30,19 @@ static const struct question local_question = { send_local, take_local,
 enum step
 check_ask(struct check *c, const struct question *question)
 {
+	return check_ask_role(c, ROLE_LOOKUP, question);
+}
+
+enum step
+check_ask_role(struct check *c, enum role role,
+    const struct question *question)
+{
 	struct service *service = c->s->smtpd->service;
 	struct wait_peer *w;
 
 	c->question = question;
-	w = service_wait_peer(service, ROLE_LOOKUP, STR(""), PEER_WAIT_MS,
+	c->ask_role = role;
+	w = service_wait_peer(service, role, STR(""), PEER_WAIT_MS,
 	    on_channel, c);
 	if (w != NULL)		/* else it was called, and has asked */
 		c->waiting = w;
@@ -74,7 +82,7 @@ on_gone(void *ctx, struct talk *t, const char *why)
 	struct check *c = ctx;
 
 	(void)t;
-	log_warn("lookup: %s", why);
+	log_warn("%s: %s", role_name(c->ask_role), why);
 	c->s->ask = NULL;
 	check_resume(c, c->question->lost(c));
 }

@@ -86,6 +86,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	d->sasl_filter = networks(d, d->conf.smtpd_sasl_mechanism_filter,
 	    "smtpd_sasl_mechanism_filter", p);
 	auth_open(d, p);
+	probe_sender_read(conf, d->arena, &d->probe_sender);
 	access_open(d, p);
 	starttls_open(d, p);
 }

@@ -27,6 +27,7 @@
 #include "ipc/ipc.h"
 #include "service/service.h"
 #include "sys/sys.h"
+#include "route/route.h"
 #include "table/table.h"
 #include "tls/tls.h"
 
@@ -59,6 +60,7 @@ struct smtpd {				/* the process */
 			   *mx_backup;
 	struct match_list  *sasl_exceptions, *sasl_filter;
 	unsigned	    sasl_refused, sasl_tls_refused; /* SASL_ bits */
+	struct probe_sender probe_sender;
 	const struct rule_list *rules[STAGE__MAX];
 	const struct rule_list *unlisted_rcpt, *unlisted_sender;
 	struct map	   *classes;	/* name: struct rule_list */
@@ -82,6 +84,7 @@ struct rcpt {
 	struct list link;
 	struct str  address, dsn_orcpt;
 	unsigned    dsn_notify;
+	bool	    own_probe;		/* the sender of our probes */
 };
 struct attr { struct list link; struct str name, value; };
 

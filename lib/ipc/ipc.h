@@ -44,6 +44,7 @@ enum {
 	MAIL_VERIFY	  = 1 << 9,	/* sendmail -bv */
 	MAIL_TRACE	  = 1 << 10,	/* sendmail -v */
 	MAIL_NO_RECEIVED  = 1 << 11,	/* client is hidden */
+	MAIL_PROBE	  = 1 << 13,	/* with VERIFY: for verify alone */
 	MAIL_AUTH_HEADER  = 1 << 12,	/* smtpd_sasl_authenticated_header */
 };
 /*
@@ -59,6 +60,8 @@ enum {					/* RFC 3461 4.1 */
 	DSN_NOTIFY_FAILURE = 1 << 2,
 	DSN_NOTIFY_DELAY   = 1 << 3,
 };
+/* verify's; numbers of its cache file, which are Postfix's. */
+enum verify_status { VERIFY_OK, VERIFY_DEFER, VERIFY_BOUNCE, VERIFY_TODO };
 enum mail_status {
 	MAIL_OK,		/* on stable storage */
 	MAIL_RETRY,		/* a local fault: 451 4.3.0 */

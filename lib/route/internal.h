@@ -19,6 +19,7 @@ struct router {
 	bool		 swap_bangpath, dequote, null_domain, numeric_domain;
 	bool		 show_table, untrusted_routing, min_user, utf8;
 	bool		 relocated_prefix, transport_parents;
+	bool		 probes;	/* by address_verify_* where there is one */
 
 	struct match_list *local;	/* mydestination and own literals */
 	struct match_list *alias_domains, *virtual_domains, *relay_domains;

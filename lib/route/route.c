@@ -36,6 +36,21 @@ static const struct opening lists[] = {
 	TABLES(relay_domains, "relay_domains", 0),
 };
 
+/* postconf(5) address_verify_*: probes may go another way than mail. */
+static const struct { const char *name, *probe; } of_probes[] = {
+	{ "local_transport", "address_verify_local_transport" },
+	{ "virtual_transport", "address_verify_virtual_transport" },
+	{ "relay_transport", "address_verify_relay_transport" },
+	{ "default_transport", "address_verify_default_transport" },
+	{ "relayhost", "address_verify_relayhost" },
+	{ "transport_maps", "address_verify_transport_maps" },
+	{ "sender_dependent_relayhost_maps",
+	    "address_verify_sender_dependent_relayhost_maps" },
+	{ "sender_dependent_default_transport_maps",
+	    "address_verify_sender_dependent_default_transport_maps" },
+};
+
+static struct router *build(struct conf *, bool probes, struct problems *);
 static void	  read_names(struct router *, struct conf *);
 static void	  read_switches(struct router *, struct conf *);
 static struct way read_way(struct router *, struct conf *, const char *name);
@@ -63,8 +78,34 @@ static enum found relocate(struct router *, struct route *);
 struct router *
 router_new(struct conf *conf, struct problems *problems)
 {
+	return build(conf, false, problems);
+}
+
+struct router *
+router_new_probe(struct conf *conf, struct problems *problems)
+{
+	for (size_t i = 0; i < nitems(of_probes); i++)
+		if (conf_raw(conf, str_of(of_probes[i].probe)) != NULL)
+			return build(conf, true, problems);
+	return NULL;
+}
+
+/* The parameter that has this router's value. */
+static const char *
+parameter(const struct router *r, const char *name)
+{
+	for (size_t i = 0; r->probes && i < nitems(of_probes); i++)
+		if (strcmp(of_probes[i].name, name) == 0)
+			return of_probes[i].probe;
+	return name;
+}
+
+static struct router *
+build(struct conf *conf, bool probes, struct problems *problems)
+{
 	struct router *r = mem_new(sizeof(*r));
 
+	r->probes = probes;
 	r->memory = arena_new(SIZE_MAX);
 	r->dir = arena_cstr(r->memory, str_of(conf_dir(conf)));
 	buf_init(&r->value, TABLE_VALUE_MAX);
@@ -186,7 +227,7 @@ read_names(struct router *r, struct conf *conf)
 
 	for (size_t i = 0; i < nitems(names); i++)
 		*names[i].to = arena_str(r->memory,
-		    conf_get(conf, names[i].name));
+		    conf_get(conf, parameter(r, names[i].name)));
 	r->local_way = read_way(r, conf, "local_transport");
 	r->virtual_way = read_way(r, conf, "virtual_transport");
 	r->relay_way = read_way(r, conf, "relay_transport");
@@ -229,6 +270,7 @@ split_way(const char *parameter, struct str value)
 static struct way
 read_way(struct router *r, struct conf *conf, const char *name)
 {
+	name = parameter(r, name);
 	return split_way(name, arena_str(r->memory, conf_get(conf, name)));
 }
 
@@ -240,12 +282,13 @@ open_tables(struct router *r, struct conf *conf, struct problems *problems)
 	buf_init(&why, 4000);
 	for (size_t i = 0; i < nitems(tables); i++) {
 		void *at = (char *)r + tables[i].at;
+		const char *name = parameter(r, tables[i].parameter);
 		struct tables **to = at;
 
 		buf_clear(&why);
-		*to = tables_open(conf_get(conf, tables[i].parameter), r->dir,
+		*to = tables_open(conf_get(conf, name), r->dir,
 		    tables[i].flags | TABLE_FOLD, &why);
-		report(conf, tables[i].parameter, &why, problems);
+		report(conf, name, &why, problems);
 	}
 	buf_free(&why);
 }

@@ -20,6 +20,11 @@ enum address_class {
 struct router;
 /* Opens the tables that main.cf names. Problems tell of what fails. */
 struct router	*router_new(struct conf *, struct problems *);
+/*
+ * The one for address probes, by address_verify_transport_maps and the like
+ * where main.cf sets one of them; else NULL.
+ */
+struct router	*router_new_probe(struct conf *, struct problems *);
 void		 router_free(struct router **);
 /* Delimiter, myorigin and own domains, for tables_find_address. */
 const struct find_conf *router_find_conf(const struct router *);
@@ -30,6 +35,15 @@ const struct find_conf *router_find_conf(const struct router *);
  */
 void		 own_literals(struct conf *, struct buf *list,
 		    struct problems *);
+/* The sender of address probes; local "": the null one. */
+struct probe_sender { struct str local, domain; int64_t ttl_s; };
+void		 probe_sender_read(struct conf *, struct arena *,
+		    struct probe_sender *);
+void		 probe_sender_print(const struct probe_sender *, int64_t now_s,
+		    struct buf *);
+/* Is it that sender, now or a moment ago? Never of the null one. */
+bool		 probe_sender_is(const struct probe_sender *,
+		    struct str address, int64_t now_s);
 
 struct route {
 	enum address_class cls;
