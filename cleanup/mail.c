@@ -202,6 +202,21 @@ lower_copy(struct arena *a, struct str s)
 	return (struct str){ p, s.n };
 }
 
+/* XFORWARD: for the next hop; Received names whom we know. */
+static void
+take_forwarded(struct mail *m, struct str name, struct str value)
+{
+	const struct { const char *name; struct str *value; } all[] = {
+		{ "name", &m->forwarded.name }, { "addr", &m->forwarded.addr },
+		{ "port", &m->forwarded.port }, { "helo", &m->forwarded.helo },
+		{ "proto", &m->forwarded.proto },
+	};
+
+	for (size_t i = 0; i < nitems(all); i++)
+		if (str_eq(name, str_of(all[i].name)))
+			*all[i].value = value;
+}
+
 /* What access(5) actions and sendmail's options ask of this message. */
 void
 mail_attr(struct mail *m, struct str name, struct str value)
@@ -226,6 +241,8 @@ mail_attr(struct mail *m, struct str name, struct str value)
 		m->filter = value;
 	} else if (str_eq(name, STR("bcc"))) {
 		addresses_add(&m->bcc, value);
+	} else if (str_starts(name, STR("forward_"))) {
+		take_forwarded(m, str_from(name, 8), value);
 	} else if (str_eq(name, STR("extract"))) {
 		m->begin.flags |= MAIL_EXTRACT;
 	} else {
@@ -260,15 +277,26 @@ add_copies(struct mail *m)
 		recipient_copy(m, m->bcc.v[i]);
 }
 
+static struct str
+or_else(struct str a, struct str b)
+{
+	return a.n > 0 ? a : b;
+}
+
 static size_t
 collect_attrs(const struct mail *m, struct queue_attr *out)
 {
 	const struct queue_attr all[] = {
-		{ STR("client_name"), m->begin.client_name },
-		{ STR("client_addr"), m->begin.client_addr },
-		{ STR("client_port"), m->begin.client_port },
-		{ STR("helo"), m->begin.helo },
-		{ STR("protocol"), m->begin.protocol },
+		{ STR("client_name"), or_else(m->forwarded.name,
+		    m->begin.client_name) },
+		{ STR("client_addr"), or_else(m->forwarded.addr,
+		    m->begin.client_addr) },
+		{ STR("client_port"), or_else(m->forwarded.port,
+		    m->begin.client_port) },
+		{ STR("helo"), or_else(m->forwarded.helo,
+		    m->begin.helo) },
+		{ STR("protocol"), or_else(m->forwarded.proto,
+		    m->begin.protocol) },
 		{ STR("sasl_method"), m->begin.sasl_method },
 		{ STR("sasl_user"), m->begin.sasl_user },
 		{ STR("sasl_sender"), m->begin.sasl_sender },

@@ -425,6 +425,7 @@ auth_cancel(struct session *s)
 {
 	service_wait_cancel(&s->auth_wait);
 	talk_close(&s->login);
+	s->mechanisms_known = false;
 	keep(&s->auth_name, STR(""));
 	keep(&s->auth_initial, STR(""));
 	keep(&s->mechanisms, STR(""));
@@ -437,26 +438,26 @@ auth_cancel(struct session *s)
 bool
 session_has_tls(const struct session *s)
 {
-	return s->tls != NULL && s->state != TLS;
+	return s->tls != NULL;
 }
 
 unsigned
 session_tls_bits(const struct session *s)
 {
-	return session_has_tls(s) ? (unsigned)tls_info(s->tls)->bits_used : 0;
+	return s->tls == NULL ? 0 : (unsigned)tls_info(s->tls)->bits_used;
 }
 
+/* RFC 9266 2. */
 bool
 session_binding(const struct session *s, uint8_t out[SESSION_BINDING])
 {
-	return session_has_tls(s) && tls_exporter(s->tls,
+	return s->tls != NULL && tls_exporter(s->tls,
 	    STR("EXPORTER-Channel-Binding"), out, SESSION_BINDING);
 }
 
 struct str
 session_cert_name(const struct session *s)
 {
-	if (!session_has_tls(s) || tls_info(s->tls)->trust < TLS_TRUSTED)
-		return STR("");
-	return tls_info(s->tls)->subject;
+	return s->tls != NULL && tls_info(s->tls)->trust >= TLS_TRUSTED ?
+	    tls_info(s->tls)->subject : STR("");
 }

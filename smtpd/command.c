@@ -7,6 +7,8 @@
 #include "address/address.h"
 #include "smtpd/smtpd.h"
 
+#define SAID_LINE 200	/* of EHLO: XCLIENT and its names */
+
 static void greet_counted(struct session *, bool ok);
 static void greet_checked(struct session *, enum outcome);
 static void hello(struct session *, struct str name, bool esmtp, bool lmtp);
@@ -123,12 +125,27 @@ keyword_discarded(const struct session *s, const char *name)
 	return false;
 }
 
+static void
+said_lines(char *xclient, char *xforward)
+{
+	struct buf b;
+
+	buf_init(&b, SAID_LINE - 16);
+	xclient_names(false, &b);
+	snprintf(xclient, SAID_LINE, "XCLIENT%s", buf_cstr(&b));
+	buf_clear(&b);
+	xclient_names(true, &b);
+	snprintf(xforward, SAID_LINE, "XFORWARD%s", buf_cstr(&b));
+	buf_free(&b);
+}
+
 /* Each line waits until it is known whether it is the last. */
 static void
 capabilities(struct session *s)
 {
 	struct smtpd *d = s->smtpd;
 	char size[32] = "SIZE", auth[1020], old_auth[1020];
+	char xclient[SAID_LINE], xforward[SAID_LINE];
 	const struct { const char *keyword, *line; bool on; } all[] = {
 		{ "PIPELINING", "PIPELINING", true },
 		{ "SIZE", size, true },
@@ -143,6 +160,8 @@ capabilities(struct session *s)
 		{ "8BITMIME", "8BITMIME", true },
 		{ "DSN", "DSN", true },
 		{ "SMTPUTF8", "SMTPUTF8", d->smtputf8 },
+		{ "XCLIENT", xclient, xclient_allowed(s) },
+		{ "XFORWARD", xforward, xforward_allowed(s) },
 		{ "CHUNKING", "CHUNKING", true },
 	};
 	char host[256];
@@ -151,6 +170,7 @@ capabilities(struct session *s)
 	if (d->message_size_limit > 0)
 		snprintf(size, sizeof(size), "SIZE %lld",
 		    (long long)d->message_size_limit);
+	said_lines(xclient, xforward);
 	snprintf(auth, sizeof(auth), "AUTH " STRF, STRV(s->mechanisms.str));
 	snprintf(old_auth, sizeof(old_auth), "AUTH=" STRF,
 	    STRV(s->mechanisms.str));

@@ -162,6 +162,27 @@ protocol(const struct session *s, const struct transaction *tx)
 	    s->sasl_user.str.n > 0 ? "A" : ""));
 }
 
+/* What XFORWARD told goes to the next hop in place of what we know. */
+static void
+send_forwarded(struct session *s, struct talk *t)
+{
+	const struct said *said = s->forwarded;
+
+	if (said == NULL)
+		return;
+	const struct { const char *name; struct str value; } all[] = {
+		{ "forward_name", said->name }, { "forward_addr", said->addr },
+		{ "forward_port", said->port }, { "forward_helo", said->helo },
+		{ "forward_proto", said->proto },
+	};
+
+	for (size_t i = 0; i < nitems(all); i++)
+		if (all[i].value.n > 0)
+			talk_send(t, MSG_mail_attr, &(struct msg_mail_attr){
+			    .name = str_of(all[i].name),
+			    .value = all[i].value });
+}
+
 static void
 send_envelope(struct session *s, struct talk *t)
 {
@@ -204,6 +225,7 @@ send_envelope(struct session *s, struct talk *t)
 	}
 	tx->sent_flags = tx->flags;
 	tx->sent_filter = tx->filter;
+	send_forwarded(s, t);
 	send_attrs(s, t);
 }
 
@@ -389,11 +411,18 @@ static void
 log_client(struct session *s)
 {
 	struct transaction *tx = s->tx;
+	const struct said *said = s->forwarded;
 	struct buf line;
 
 	buf_init(&line, 8192);
 	buf_printf(&line, "client=" STRF "[" STRF "]", STRV(s->name),
 	    STRV(s->addr));
+	if (said != NULL && said->ident.n > 0)
+		buf_printf(&line, ", orig_queue_id=" STRF, STRV(said->ident));
+	if (said != NULL && said->name.n + said->addr.n > 0)
+		buf_printf(&line, ", orig_client=" STRF "[" STRF "]",
+		    STRV(said->name.n > 0 ? said->name : STR("unknown")),
+		    STRV(said->addr.n > 0 ? said->addr : STR("unknown")));
 	if (s->sasl_method.str.n > 0)
 		buf_printf(&line, ", sasl_method=" STRF,
 		    STRV(s->sasl_method.str));

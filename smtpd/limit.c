@@ -49,8 +49,10 @@ limit_event(struct session *s, enum client_event event,
 	talk_send(s->ask, MSG_client_event, &(struct msg_client_event){
 	    .event = event, .service = str_of(service_name(d->service)),
 	    .client = s->anvil_key });
-	if (event == CLIENT_CONNECT)
+	if (event == CLIENT_CONNECT && !s->in_anvil) {
 		s->in_anvil = true;
+		s->anvil_open = s->anvil_key;
+	}
 }
 
 void
@@ -65,7 +67,8 @@ limit_gone(struct session *s)
 	if (c != NULL)
 		channel_send(c, MSG_client_gone, &(struct msg_client_gone){
 		    .service = str_of(service_name(d->service)),
-		    .client = s->anvil_key });
+		    .client = s->anvil_open });
+	s->in_anvil = false;
 }
 
 /* 0: nothing to count. A count limit makes connections worth counting. */

@@ -57,6 +57,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	d->arena = arena_new(64 << 20);
 	list_init(&d->sessions);
 	list_init(&d->listeners);
+	list_init(&d->proxied);
 	d->myhostname = conf_get(conf, "myhostname");
 	d->content_filter = conf_get(conf, "content_filter");
 	if (!mail_overrides(conf_get(conf, "receive_override_options"),
@@ -85,6 +86,15 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	    "smtpd_sasl_exceptions_networks", p);
 	d->sasl_filter = networks(d, d->conf.smtpd_sasl_mechanism_filter,
 	    "smtpd_sasl_mechanism_filter", p);
+	d->xclient_hosts = networks(d,
+	    d->conf.smtpd_authorized_xclient_hosts,
+	    "smtpd_authorized_xclient_hosts", p);
+	d->xforward_hosts = networks(d,
+	    d->conf.smtpd_authorized_xforward_hosts,
+	    "smtpd_authorized_xforward_hosts", p);
+	d->proxy_hosts = networks(d, d->conf.smtpd_authorized_proxy_hosts,
+	    "smtpd_authorized_proxy_hosts", p);
+	proxy_open(d, p);
 	auth_open(d, p);
 	probe_sender_read(conf, d->arena, &d->probe_sender);
 	access_open(d, p);
@@ -154,7 +164,8 @@ on_solo(void *ctx, struct channel *c, enum msg id, const void *msg)
 static void
 on_accept(void *ctx, int fd, const struct sockaddr_storage *from)
 {
-	session_new(ctx, fd, from);
+	if (!proxy_accept(ctx, fd, from))
+		session_new(ctx, fd, from);
 }
 
 static void
@@ -171,6 +182,7 @@ on_drain(void *ctx)
 	struct smtpd *d = ctx;
 
 	d->draining = true;
+	proxy_stop(d);
 	list_each(l, &d->listeners) {
 		struct port *port = container_of(l, struct port, link);
 

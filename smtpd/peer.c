@@ -14,16 +14,14 @@ static bool client_is_local(struct session *);
 static void on_names(void *ctx, const struct dns_client *);
 static void warn_forged(const struct session *, const struct dns_client *);
 
-void
-peer_find(struct session *s, const struct sockaddr_storage *from,
-    void (*done)(struct session *))
+static void
+set_address(struct session *s, const struct sockaddr_storage *from)
 {
 	const struct sockaddr_in6 *in6 = (const void *)from;
 	const struct sockaddr_in *in = (const void *)from;
 	char text[INET6_ADDRSTRLEN] = "";
 	const void *addr = &in->sin_addr;
 	uint16_t port = ntohs(in->sin_port);
-	struct smtpd *d = s->smtpd;
 	uint8_t bytes[16];
 
 	if (from->ss_family == AF_INET6) {
@@ -36,6 +34,15 @@ peer_find(struct session *s, const struct sockaddr_storage *from,
 		inet_ntop(AF_INET, bytes, text, sizeof(text));
 	s->addr = arena_str(s->arena, str_of(text));
 	s->port = str_of(arena_printf(s->arena, "%u", port));
+}
+
+void
+peer_find(struct session *s, const struct sockaddr_storage *from,
+    void (*done)(struct session *))
+{
+	struct smtpd *d = s->smtpd;
+
+	set_address(s, from);
 	s->name = s->reverse_name = STR("unknown");
 	s->name_found = s->reverse_found = s->forward_found = NONE;
 	s->named = done;
@@ -96,7 +103,8 @@ peer_known(struct session *s)
 	ip_mask_print(bytes, family, (unsigned)(family == AF_INET ?
 	    d->conf.smtpd_client_ipv4_prefix_length :
 	    d->conf.smtpd_client_ipv6_prefix_length), &key);
-	s->anvil_key = arena_str(s->arena, buf_view(&key));
+	if (!str_eq(s->anvil_key, buf_view(&key)))
+		s->anvil_key = arena_str(s->arena, buf_view(&key));
 	buf_free(&key);
 }
 

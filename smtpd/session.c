@@ -55,6 +55,8 @@ static const struct command {
 	{ "LHLO",     cmd_lhlo,	    LAST },
 	{ "STARTTLS", cmd_starttls, LAST },
 	{ "AUTH",     cmd_auth,	    NEED_TLS | NEED_HELO | NO_MAIL },
+	{ "XCLIENT",  cmd_xclient,  NO_MAIL },
+	{ "XFORWARD", cmd_xforward, NO_MAIL },
 	{ "MAIL",     cmd_mail,	    NEED_TLS | NEED_HELO | NOT_IN_TX },
 	{ "RCPT",     cmd_rcpt,	    NEED_TLS | NEED_MAIL | NOT_BDAT },
 	{ "DATA",     cmd_data,	    NEED_TLS | NEED_TX | NOT_BDAT |
@@ -166,6 +168,8 @@ session_close(struct session *s, const char *why)
 	limit_gone(s);
 	access_cancel(s);
 	auth_cancel(s);
+	xforward_reset(s);
+	said_free(&s->said);
 	talk_close(&s->ask);
 	dns_cancel(&s->naming);
 	transaction_reset(s);
@@ -589,6 +593,13 @@ flush(struct session *s)
 {
 	stream_cork(s->stream, false);
 	stream_cork(s->stream, true);
+}
+
+void
+session_greet(struct session *s)
+{
+	limit_gone(s);			/* it was counted as another */
+	greet(s);
 }
 
 /* For each read, or (smtpd_per_request_deadline) for a whole command. */

@@ -8,6 +8,7 @@
  * access.c   restriction lists: parsing, the evaluation that may wait
  * ask.c      what a rule asks of another process
  * rule_*.c   the restrictions themselves; rbl_match.c: filters of DNS lists
+ * xclient.c, proxy.c  what a trusted client says of its own client
  * auth.c     AUTH: opaque steps between the client and auth
  * starttls.c TLS
  * limit.c    per-client limits (anvil), errors, junk
@@ -59,6 +60,7 @@ struct smtpd {				/* the process */
 			   *rewrite_clients,	/* its tables */
 			   *mx_backup;
 	struct match_list  *sasl_exceptions, *sasl_filter;
+	struct match_list  *xclient_hosts, *xforward_hosts, *proxy_hosts;
 	unsigned	    sasl_refused, sasl_tls_refused; /* SASL_ bits */
 	struct probe_sender probe_sender;
 	const struct rule_list *rules[STAGE__MAX];
@@ -70,7 +72,7 @@ struct smtpd {				/* the process */
 	uint64_t	    tls_loglevel;
 	struct list	    sessions;
 	size_t		    nsessions;
-	struct list	    listeners;
+	struct list	    listeners, proxied;
 	bool		    draining;
 };
 
@@ -124,6 +126,14 @@ struct check;				/* access.c: an evaluation under way */
 struct kept { struct str str; char *mem; };
 void		 keep(struct kept *, struct str);	/* copies; "" frees */
 
+/* What XCLIENT or XFORWARD told; "": nothing. */
+struct said {
+	struct arena *arena;
+	struct str    name, reverse, addr, port, helo, proto, login;
+	struct str    server_addr, server_port, ident, source;
+	enum found    name_found, reverse_found;
+};
+
 struct session {			/* one client, connect to disconnect */
 	struct list	   link;
 	struct smtpd	  *smtpd;
@@ -140,12 +150,14 @@ struct session {			/* one client, connect to disconnect */
 	enum found	   name_found, reverse_found, forward_found;
 	struct dns_query  *naming;		/* under way */
 	struct str	   anvil_key;		/* what anvil counts it as */
+	struct str	   anvil_open;		/* as which it was connected */
 	bool		   in_anvil;		/* a connection is counted */
 	enum client_event  event;		/* that anvil is asked about */
 	void		 (*counted)(struct session *, bool ok);
 	void		 (*named)(struct session *);
 	struct kept	   helo;		/* "" before HELO */
 	struct kept	   site;		/* of ETRN */
+	struct said	  *said, *forwarded;	/* XCLIENT, XFORWARD */
 	/* logging in (auth.c) */
 	struct str	   server_addr, server_port;
 	struct talk	  *login;		/* with auth */
@@ -175,6 +187,8 @@ struct session	*session_new(struct smtpd *, int fd,
 		    const struct sockaddr_storage *);
 void		 session_close(struct session *, const char *why); /* NULL ok */
 void		 session_stop(struct session *);
+/* In WAIT: the greeting, anew. */
+void		 session_greet(struct session *);
 /* The one way to answer: "250 2.1.0 Ok"; counts errors by its first digit. */
 void		 reply(struct session *, const char *fmt, ...) PRINTF(2, 3);
 /* A line of a reply that goes on: "250-PIPELINING". */
@@ -235,6 +249,21 @@ bool		 starttls_offered(const struct session *);
 /* The handshake begins; nothing is unsent. _wrap: before the greeting. */
 void		 starttls_go(struct session *);
 void		 starttls_wrap(struct session *);
+/* --- xclient.c --- */
+void		 cmd_xclient(struct session *, struct str arg);
+void		 cmd_xforward(struct session *, struct str arg);
+bool		 xclient_allowed(const struct session *);
+bool		 xforward_allowed(const struct session *);
+/* " NAME ADDR ...", for EHLO. */
+void		 xclient_names(bool xforward, struct buf *out);
+void		 xforward_reset(struct session *);	/* the message is over */
+void		 said_free(struct said **);
+/* --- proxy.c --- */
+void		 proxy_open(struct smtpd *, struct problems *);
+/* A connection whose first bytes are a proxy's, if that is configured. */
+bool		 proxy_accept(struct smtpd *, int fd,
+		    const struct sockaddr_storage *);
+void		 proxy_stop(struct smtpd *);
 /* --- transaction.c --- */
 void		 cmd_mail(struct session *, struct str arg);
 void		 cmd_rcpt(struct session *, struct str arg);

@@ -187,6 +187,7 @@ transaction_reset(struct session *s)
 	if (tx == NULL)
 		return;
 	s->tx = NULL;
+	xforward_reset(s);
 	service_wait_cancel(&tx->waiting);
 	talk_close(&tx->cleanup);
 	arena_free(&tx->arena);

@@ -111,4 +111,18 @@ void		 stuffer_init(struct stuffer *, bool dots, size_t line_max);
 void		 stuffer_feed(struct stuffer *, struct str in, struct buf *out);
 /* CRLF where the last line has none. */
 void		 stuffer_end(struct stuffer *, struct buf *out);
+
+/*
+ * PROXY protocol: what a proxy tells of its client before the first byte of
+ * SMTP (haproxy's proxy-protocol.txt: 2.1 text, 2.2 binary). n: bytes of the
+ * header. PROXY_LOCAL: the proxy speaks for itself. Only TCP is taken.
+ */
+#define PROXY_HEADER_MAX 536
+enum proxy_verdict { PROXY_MORE, PROXY_BAD, PROXY_LOCAL, PROXY_CLIENT };
+struct proxy_header {
+	size_t	 n;
+	char	 client[46], server[46];	/* addresses as text */
+	unsigned client_port, server_port;
+};
+enum proxy_verdict proxy_header_read(struct str in, struct proxy_header *);
 #endif
