@@ -2,10 +2,11 @@
  * load - a crowd of SMTP clients in one process, for measuring a server.
  *
  *   load -p PORT -c CLIENTS -n MESSAGES [-s SIZE] [-r RECIPIENTS] [-k]
- *        [-t ADDRESS] [-i]
+ *        [-d DOMAINS] [-t ADDRESS] [-i]
  *
  * -k keeps connections for many messages; else each message has its own.
- * -r sends each message to that many recipients (N+ADDRESS). -i opens the
+ * -r sends each message to that many recipients (N+ADDRESS); with -d to
+ * r0@d0.test, r1@d1.test ... of that many domains. -i opens the
  * connections, says EHLO, prints "idle" and waits for end of input.
  * Prints "MESSAGES SECONDS": accepted, first connect to last 250.
  */
@@ -29,7 +30,7 @@ struct client { int fd; enum step step; int rcpt; char in[4096]; size_t n;
 	size_t sent; };
 
 struct load {
-	int	    port, clients, messages, recipients, epoll;
+	int	    port, clients, messages, recipients, domains, epoll;
 	int	    started, accepted, refused;
 	bool	    keep, idle;
 	size_t	    size;
@@ -112,7 +113,10 @@ say_rcpt(struct load *l, struct client *c)
 {
 	char line[512];
 
-	if (l->recipients == 1)
+	if (l->domains > 0)
+		snprintf(line, sizeof(line), "RCPT TO:<r%d@d%d.test>\r\n",
+		    c->rcpt, c->rcpt % l->domains);
+	else if (l->recipients == 1)
 		snprintf(line, sizeof(line), "RCPT TO:<%s>\r\n", l->to);
 	else
 		snprintf(line, sizeof(line), "RCPT TO:<%.*s+%d%s>\r\n",
@@ -235,7 +239,7 @@ options(struct load *l, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "p:c:n:s:r:t:ki")) != -1) {
+	while ((c = getopt(argc, argv, "p:c:n:s:r:d:t:ki")) != -1) {
 		long v = optarg != NULL ? strtol(optarg, NULL, 10) : 0;
 
 		switch (c) {
@@ -244,6 +248,7 @@ options(struct load *l, int argc, char **argv)
 		case 'n': l->messages = (int)v; break;
 		case 's': l->size = (size_t)v; break;
 		case 'r': l->recipients = (int)v; break;
+		case 'd': l->domains = (int)v; break;
 		case 't': l->to = optarg; break;
 		case 'k': l->keep = true; break;
 		case 'i': l->idle = true; break;
