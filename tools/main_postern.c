@@ -4,6 +4,9 @@
  *   postern setup DIR [--hostname H] [--domain D]... [--port-base N]
  *       [--user NAME]...
  *   postern [-c DIR] user add | passwd | del | list | import ...
+ *   postern [-c DIR] queue list | show | shape | hold | release | delete |
+ *       requeue | expire ...
+ *   postern [-c DIR] trace ID | MESSAGE-ID | ADDRESS
  *   postern [-c DIR] start | start-fg | stop | reload | status | check |
  *       flush | abort
  *
@@ -66,6 +69,16 @@ static const struct {
 	{ "abort", stop_now, "stop at once" },
 };
 
+/* Those with words of their own. */
+static const struct {
+	const char *word;
+	int	  (*fn)(struct postern *, int argc, char **argv);
+} parts[] = {
+	{ "user", postern_user },
+	{ "queue", postern_queue },
+	{ "trace", postern_trace },
+};
+
 static _Noreturn void
 usage(void)
 {
@@ -73,6 +86,10 @@ usage(void)
 	    "[--port-base N] [--user NAME]...\n"
 	    "       postern [-c config_dir] user add | passwd | del | list | "
 	    "import ...\n"
+	    "       postern [-c config_dir] queue list | show | shape | hold | "
+	    "release |\n"
+	    "           delete | requeue | expire ...\n"
+	    "       postern [-c config_dir] trace ID | MESSAGE-ID | ADDRESS\n"
 	    "       postern [-c config_dir] command\n", stderr);
 	for (size_t i = 0; i < nitems(commands); i++)
 		fprintf(stderr, "  %-9s %s\n", commands[i].word,
@@ -117,10 +134,11 @@ main(int argc, char **argv)
 	argv += optind;
 	if (argc >= 1 && strcmp(argv[0], "setup") == 0)
 		return (postern_setup(&p, argc, argv));
-	if (argc >= 1 && strcmp(argv[0], "user") == 0) {
-		find_dir(&p, dir);
-		return (postern_user(&p, argc, argv));
-	}
+	for (size_t i = 0; argc >= 1 && i < nitems(parts); i++)
+		if (strcmp(argv[0], parts[i].word) == 0) {
+			find_dir(&p, dir);
+			return (parts[i].fn(&p, argc, argv));
+		}
 	if (argc != 1)
 		usage();
 	for (size_t i = 0; i < nitems(commands); i++)

@@ -3,11 +3,8 @@
  * expire; look for what is damaged or was left behind.
  *
  * Works beside a running qmgr: a file may move while we look, so a name that
- * was not found is looked for once more. Root becomes mail_owner first. A
- * requeued file moves to maildrop/ as it is; pickup hands what it still owes
- * to cleanup again, with all of cleanup's rewriting and checks.
+ * was not found is looked for once more. Root becomes mail_owner first.
  */
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +12,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tools/tool.h"
+#include "tools/superintend.h"
 
 #define OPTIONS		"c:d:e:f:h:H:pr:sSv"
 #define TEMP_AGE_S	(7 * 24 * 60 * 60)
-#define TELL_MAX	100	/* released messages that qmgr is told of */
-#define TALK_MS		5000
 #define ARENA_MAX	((size_t)1 << 32)
 #define USAGE "usage: postsuper [-c config_dir] [-d queue_id (delete)] " \
 	"[-e queue_id (expire)] [-f queue_id (expire and/or un-hold)] " \
@@ -29,144 +24,14 @@
 	"[-s (structure fix)] [-S (redundant structure fix)]" \
 	"[-v (verbose)] [queue...]"
 
-enum action { DELETE, EXPIRE, HOLD, RELEASE, REQUEUE, ACTION__MAX };
-
 struct postsuper {
 	struct tool  tool;
-	struct queue queue;
+	struct superintend does;
 	enum queue_dir dirs[Q__MAX];	/* where to act, in order */
 	size_t	     ndirs;
 	bool	     asked[ACTION__MAX];
-	unsigned     done[ACTION__MAX];
 	bool	     purge, check;
-	unsigned     told;
 };
-
-/* Acts on id in dir. 0: done; ENOENT: not there; EALREADY: nothing to do. */
-typedef int	 (*act)(struct postsuper *, enum queue_dir, const char *id);
-
-static int
-report(int err, struct postsuper *p, const char *verb, enum queue_dir dir,
-    const char *id)
-{
-	if (err != 0 && err != ENOENT && err != EALREADY)
-		tool_fail(&p->tool, EX_OSERR, "%s file %s/%s: %s", verb,
-		    queue_dir_names[dir], id, strerror(err));
-	return err;
-}
-
-static int
-delete_file(struct postsuper *p, enum queue_dir dir, const char *id)
-{
-	return report(queue_remove(&p->queue, dir, id), p, "remove", dir, id);
-}
-
-static int
-move_file(struct postsuper *p, enum queue_dir from, enum queue_dir to,
-    const char *id)
-{
-	return report(queue_move(&p->queue, id, from, to), p, "rename", from,
-	    id);
-}
-
-/* maildrop/ holds what nobody has checked: that is not mixed with mail. */
-static int
-hold_file(struct postsuper *p, enum queue_dir dir, const char *id)
-{
-	if (dir == Q_MAILDROP || dir == Q_HOLD || dir == Q_CORRUPT)
-		return ENOENT;
-	return move_file(p, dir, Q_HOLD, id);
-}
-
-/* One line to a daemon; it will look by itself where it does not hear. */
-static void
-tell(struct postsuper *p, const char *socket_name, const char *line)
-{
-	int fd = tool_connect(&p->tool, socket_name, TALK_MS);
-
-	if (fd < 0)
-		return;
-	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
-	close(fd);
-}
-
-static int
-release_file(struct postsuper *p, enum queue_dir dir, const char *id)
-{
-	char line[QUEUE_ID_MAX + 16];
-	int err;
-
-	if (dir != Q_HOLD)
-		return ENOENT;
-	err = move_file(p, Q_HOLD, Q_DEFERRED, id);
-	if (err == 0 && p->told++ < TELL_MAX) {
-		snprintf(line, sizeof(line), "deliver %s\n", id);
-		tell(p, "qmgr", line);
-	}
-	return err;
-}
-
-/* The time stamp says when it came to maildrop/. */
-static int
-requeue_file(struct postsuper *p, enum queue_dir dir, const char *id)
-{
-	int err;
-
-	if (dir == Q_MAILDROP || dir == Q_CORRUPT)
-		return ENOENT;
-	err = move_file(p, dir, Q_MAILDROP, id);
-	if (err == 0 && utimensat(p->queue.dir[Q_MAILDROP], id, NULL,
-	    AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
-		tool_warn(&p->tool, "%s: reset time stamps: %s", id,
-		    strerror(errno));
-	return err;
-}
-
-/* The group's x bit, as Postfix: qmgr returns it at its next attempt. */
-static int
-expire_file(struct postsuper *p, enum queue_dir dir, const char *id)
-{
-	struct stat st;
-	int fd, err = 0;
-
-	if (dir == Q_MAILDROP || dir == Q_CORRUPT)
-		return ENOENT;
-	fd = queue_open_file(&p->queue, dir, id, O_RDONLY, 0);
-	if (fd < 0)
-		return report(errno, p, "expire", dir, id);
-	if (fstat(fd, &st) != 0)
-		err = errno;
-	else if (st.st_mode & S_IXGRP)
-		err = EALREADY;
-	else if (fchmod(fd, (st.st_mode & 07777) | S_IXGRP) != 0)
-		err = errno;
-	close(fd);
-	return report(err, p, "expire", dir, id);
-}
-
-static const struct {
-	act	    run;
-	const char *log;		/* after the id */
-	const char *total;
-} actions[ACTION__MAX] = {
-	[DELETE] = { delete_file, "removed", "Deleted" },
-	[EXPIRE] = { expire_file, "expired", "Force-expired" },
-	[HOLD] = { hold_file, "placed on hold", "Placed on hold" },
-	[RELEASE] = { release_file, "released from hold",
-	    "Released from hold" },
-	[REQUEUE] = { requeue_file, "requeued", "Requeued" },
-};
-
-/* True: it was there, and it is done. */
-static bool
-act_in(struct postsuper *p, enum action a, enum queue_dir dir, const char *id)
-{
-	if (p->queue.dir[dir] < 0 || actions[a].run(p, dir, id) != 0)
-		return false;
-	log_mail(str_of(id), "%s", actions[a].log);
-	p->done[a]++;
-	return true;
-}
 
 static void
 act_on_id(struct postsuper *p, enum action a, struct str name)
@@ -182,7 +47,7 @@ act_on_id(struct postsuper *p, enum action a, struct str name)
 	id[name.n] = '\0';
 	for (int tries = 0; tries < 2; tries++)	/* it may be moving */
 		for (size_t i = 0; i < p->ndirs; i++)
-			if (act_in(p, a, p->dirs[i], id))
+			if (superintend_act(&p->does, a, p->dirs[i], id))
 				return;
 }
 
@@ -193,7 +58,7 @@ act_on_each(void *ctx, const char *id)
 {
 	const struct sweep *s = ctx;
 
-	(void)act_in(s->p, s->a, s->dir, id);
+	(void)superintend_act(&s->p->does, s->a, s->dir, id);
 	return true;
 }
 
@@ -201,8 +66,8 @@ static void
 each(struct postsuper *p, enum queue_dir dir,
     bool (*fn)(void *, const char *), void *ctx)
 {
-	int err = p->queue.dir[dir] < 0 ? 0 :
-	    queue_scan(&p->queue, dir, fn, ctx);
+	int err = p->does.queue.dir[dir] < 0 ? 0 :
+	    queue_scan(&p->does.queue, dir, fn, ctx);
 
 	if (err != 0)
 		tool_warn(&p->tool, "scan %s: %s", queue_dir_names[dir],
@@ -248,7 +113,7 @@ act_on(struct postsuper *p, enum action a, const char *arg)
 static bool
 is_old_remnant(struct postsuper *p, enum queue_dir dir, const char *id)
 {
-	int fd = queue_open_file(&p->queue, dir, id, O_RDONLY | O_NONBLOCK, 0);
+	int fd = queue_open_file(&p->does.queue, dir, id, O_RDONLY | O_NONBLOCK, 0);
 	struct queue_message m;
 	struct arena *a;
 	struct stat st;
@@ -274,7 +139,7 @@ purge_one(void *ctx, const char *id)
 	const struct sweep *s = ctx;
 
 	if (is_old_remnant(s->p, s->dir, id) &&
-	    queue_remove(&s->p->queue, s->dir, id) == 0)
+	    queue_remove(&s->p->does.queue, s->dir, id) == 0)
 		log_info("removed file %s/%s", queue_dir_names[s->dir], id);
 	return true;
 }
@@ -288,7 +153,7 @@ check_one(void *ctx, const char *id)
 	struct queue_message m;
 	struct arena *a;
 	enum queue_result r;
-	int fd = queue_open_file(&s->p->queue, s->dir, id, O_RDONLY, 0);
+	int fd = queue_open_file(&s->p->does.queue, s->dir, id, O_RDONLY, 0);
 
 	if (fd < 0)
 		return true;
@@ -298,13 +163,14 @@ check_one(void *ctx, const char *id)
 		r = QUEUE_BAD;		/* restored under another name */
 	arena_free(&a);
 	close(fd);
-	if (r == QUEUE_OK && queue_tidy(&s->p->queue, s->dir, id) == 0) {
+	if (r == QUEUE_OK && queue_tidy(&s->p->does.queue, s->dir, id) == 0) {
 		log_info("moved file %s/%s to its place",
 		    queue_dir_names[s->dir], id);
 	} else if (r == QUEUE_BAD) {
 		tool_warn(&s->p->tool, "damaged queue file: %s/%s; moved to "
 		    "corrupt", queue_dir_names[s->dir], id);
-		(void)move_file(s->p, s->dir, Q_CORRUPT, id);
+		(void)superintend_move(&s->p->does, s->dir,
+		    Q_CORRUPT, id);
 	} else if (r == QUEUE_RETRY) {
 		tool_warn(&s->p->tool, "read %s/%s: %s",
 		    queue_dir_names[s->dir], id, strerror(errno));
@@ -323,7 +189,7 @@ maintain(struct postsuper *p)
 		if (!p->check || s.dir == Q_MAILDROP || s.dir == Q_CORRUPT)
 			continue;
 		each(p, s.dir, check_one, &s);
-		queue_prune(&p->queue, s.dir);
+		queue_prune(&p->does.queue, s.dir);
 	}
 }
 
@@ -418,26 +284,7 @@ print_totals(struct postsuper *p)
 
 	for (size_t i = 0; i < nitems(order); i++)
 		if (p->asked[order[i]])
-			log_info("%s: %u message%s", actions[order[i]].total,
-			    p->done[order[i]],
-			    p->done[order[i]] == 1 ? "" : "s");
-}
-
-/* Root, mail_owner, or the one user of an instance without root. */
-static void
-check_user(struct postsuper *p)
-{
-	struct stat st;
-
-	if (p->tool.borrowed)
-		tool_fail(&p->tool, EX_NOPERM,
-		    "this command must not run as a set-uid process");
-	if (geteuid() == 0)
-		return;
-	if (stat(tool_param(&p->tool, "queue_directory"), &st) != 0 ||
-	    st.st_uid != geteuid())
-		tool_fail(&p->tool, EX_NOPERM,
-		    "use of this command is reserved for the superuser");
+			superintend_total(&p->does, order[i]);
 }
 
 int
@@ -450,9 +297,7 @@ main(int argc, char **argv)
 	tool_start(&p.tool, "postsuper");
 	dir = read_args(&p, argc, argv);
 	tool_conf(&p.tool, dir, EX_CONFIG);
-	check_user(&p);
-	tool_become_owner(&p.tool);
-	tool_queue(&p.tool, &p.queue);
+	superintend_open(&p.does, &p.tool);
 	choose_dirs(&p, argv + optind);
 	for (size_t a = 0; a < ACTION__MAX; a++)
 		any = any || p.asked[a];
@@ -460,8 +305,7 @@ main(int argc, char **argv)
 		p.purge = p.check = true;
 	maintain(&p);
 	act_in_order(&p, argc, argv);
-	if (p.done[REQUEUE] > 0)
-		tell(&p, "pickup", "W");
+	superintend_close(&p.does);
 	print_totals(&p);
 	exit(EX_OK);
 }

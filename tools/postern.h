@@ -24,6 +24,8 @@ int		 postern_stop(struct postern *, int signo);
 int		 postern_reload(struct postern *);
 int		 postern_status(struct postern *);
 
+int		 postern_queue(struct postern *, int argc, char **argv);
+int		 postern_trace(struct postern *, int argc, char **argv);
 int		 postern_user(struct postern *, int argc, char **argv);
 /* A user for an instance that has none of that name; false: it has. */
 bool		 postern_first_user(struct postern *, const char *name,
