@@ -134,7 +134,7 @@ clean:
 
 .PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench programs clean
 .SECONDARY:
--include $(shell find $B \( -path '*/peer' -o -path '*/programs' \) -prune -o -name '*.d' -type f -print 2>/dev/null)
+-include $(shell find $B \( -path '*/peer' -o -path '*/peers' -o -path '*/programs' \) -prune -o -name '*.d' -type f -print 2>/dev/null)
 
 # --- install: DESTDIR= for packages, PREFIX=/usr ---
 # Configuration files that exist stay. Without DESTDIR, and as root, users

@@ -14,6 +14,7 @@
 #include "ipc/ipc.h"
 #include "mime/mime.h"
 #include "queue/queue.h"
+#include "rewrite/rewrite.h"
 #include "service/service.h"
 #include "table/table.h"
 
@@ -24,12 +25,6 @@ struct cleanup_conf {
 };
 extern const struct param cleanup_params[];
 extern const size_t cleanup_nparams;
-
-/* How incomplete addresses are completed: trivial-rewrite(8). */
-struct rewrite {
-	struct str origin, domain;	/* "": nothing to append */
-	bool	   append_origin, append_domain, swap_bangpath, percent_hack;
-};
 
 struct cleanup {
 	struct cleanup_conf conf;
@@ -167,20 +162,6 @@ void		 header_end(struct mail *);
 
 /* received.c */
 void		 received_print(struct mail *, struct buf *);
-
-/* rewrite.c */
-struct str	 rewrite_address(const struct rewrite *, struct arena *,
-		    struct str);
-/* What else becomes of a header's address, complete and internal. */
-struct header_map {
-	void	    (*map)(struct mail *, unsigned use, struct str *address);
-	struct mail *mail;
-	unsigned     use;
-};
-/* map may be NULL. False: nothing to change, out is left as it was. */
-bool		 rewrite_header(const struct rewrite *, struct str body,
-		    size_t tokens_max, const struct header_map *map,
-		    struct buf *out);
 
 /* canonical.c */
 enum {				/* canonical_classes, masquerade_classes */

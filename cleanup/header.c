@@ -147,10 +147,15 @@ has_rules(const struct rewrite *r)
 	return r->origin.n > 0 || r->domain.n > 0;
 }
 
+struct use { struct mail *mail; unsigned bit; };
+
 static void
-map_address(struct mail *m, unsigned use, struct str *address)
+map_address(void *ctx, struct str *address)
 {
-	(void)canonical_map(m, use, address);	/* else the mail has failed */
+	struct use *use = ctx;
+
+	/* Else the mail has failed. */
+	(void)canonical_map(use->mail, use->bit, address);
 }
 
 /* A field that the tables let pass. */
@@ -162,8 +167,10 @@ put_field(struct mail *m, struct str field)
 	struct str body = str_from(field, str_chr(field, ':') + 1);
 	enum mime_header id = mime_header_find(name);
 	unsigned flags = id != MH__OTHER ? mime_headers[id].flags : 0;
-	struct header_map map = { .map = map_address, .mail = m,
-	    .use = flags & HF_SENDER ? USE_HEADER_SENDER : USE_HEADER_RCPT };
+	struct use use = { m, flags & HF_SENDER ? USE_HEADER_SENDER :
+	    USE_HEADER_RCPT };
+	struct header_map map = { .map = map_address, .ctx = &use,
+	    .arena = m->arena };
 	struct buf *out = &m->c->rewritten;
 	bool rewritten;
 
@@ -178,7 +185,7 @@ put_field(struct mail *m, struct str field)
 	    has_rules(&m->header_rules) &&
 	    rewrite_header(&m->header_rules, body,
 	    (size_t)m->c->conf.header_address_token_limit,
-	    canonical_wanted(m->c, map.use) ? &map : NULL, out);
+	    canonical_wanted(m->c, use.bit) ? &map : NULL, out);
 	if (m->status != MAIL_OK)	/* a table failed */
 		return;
 	buf_str(&m->headers, str_first(field, field.n - body.n));

@@ -5,7 +5,9 @@
  * place for header fields: there an address is found by its tokens (RFC 5322
  * 3.2, 3.4) and edited where it stands, all else stays byte for byte.
  */
-#include "cleanup/cleanup.h"
+#include "address/address.h"
+#include "mime/mime.h"
+#include "rewrite/rewrite.h"
 
 static struct str
 join(struct arena *a, struct str left, char c, struct str right)
@@ -229,14 +231,13 @@ is_address(const struct edit *e)
 static void
 map_address(struct edit *e, size_t n)
 {
-	struct mail *m = e->map->mail;
 	struct str text = { e->out->p + n, e->out->n - n }, was, now;
 	struct buf quoted;
 
-	if (!address_list_next(&text, m->arena, &was))
+	if (!address_list_next(&text, e->map->arena, &was))
 		return;
 	now = was;
-	e->map->map(m, e->map->use, &now);
+	e->map->map(e->map->ctx, &now);
 	if (str_eq(was, now))
 		return;
 	buf_init(&quoted, 2 * ADDRESS_MAX + 3);
