@@ -74,10 +74,15 @@ def test_options_both_ways():
         need(code == page, name, "only in the source:", sorted(code - page), "only in the page:", sorted(page - code))
 
 
-def test_long_options_of_setup():
+def test_long_options_of_postern():
     page = pages()["postern.8"]
     code = set(re.findall(r'\{ "([a-z-]+)", required_argument', read("tools/postern_setup.c")))
-    need(code and code == set(re.findall(r"^\.It Fl Fl ([a-z-]+)", page, re.M)), code)
+    code |= set(re.findall(r'STR\("([a-z-]+)"\)\)\) \{\n\t\t\tc->', read("tools/postern_queue.c")))
+    code |= set(re.findall(r'"([a-z]+)"', re.search(r"names\[\] = \{(.*?)\}", read("tools/queue_filter.c"), re.S).group(1)))
+    code |= set(re.findall(r'"--([a-z]+)"\) == 0', read("tools/postern_trace.c")))
+    told = {o for l in re.findall(r"^\.(?:It )?Fl Fl .*", page, re.M) for o in re.findall(r"Fl Fl ([a-z-]+)", l)}
+    need({"all", "json", "log", "user", "older"} <= code and code <= told and told - code <= {"stdin", "generate"},
+         code ^ told)
     for word in re.findall(r'^\t\{ "([a-z-]+)", \w+, "', read("tools/main_postern.c"), re.M):
         need(re.search(r"^\.It Cm %s$" % word, page, re.M), "postern.8 has no", word)
 
