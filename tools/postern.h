@@ -27,11 +27,11 @@ int		 postern_status(struct postern *);
 int		 postern_queue(struct postern *, int argc, char **argv);
 int		 postern_trace(struct postern *, int argc, char **argv);
 int		 postern_user(struct postern *, int argc, char **argv);
-/* A user for an instance that has none of that name; false: it has. */
-bool		 postern_first_user(struct postern *, const char *name,
-		    const char *password);
 #define GENERATED_MAX 32
-void		 postern_generate(char out[GENERATED_MAX]); /* a password */
+/* For setup: users with passwords of chance; "" for one who was there. */
+struct login_made { const char *name; char password[GENERATED_MAX]; };
+bool		 postern_logins(struct postern *, struct login_made *,
+		    size_t n);		/* false: all were there */
 
 /* Runs master with that one flag; it says on stderr what is wrong. */
 bool		 postern_run_master(struct postern *, const char *flag);

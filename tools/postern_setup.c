@@ -570,6 +570,38 @@ read_instance(struct setup *s)
 			add_word(&s->domains, arena_cstr(s->arena, word));
 }
 
+/* Whoever has a mailbox may log in, with its address. */
+static void
+make_logins(struct setup *s)
+{
+	size_t room = s->users.n * s->domains.n + 1, n = 0;
+	struct login_made *logins = mem_new(room * sizeof(*logins));
+
+	for (size_t u = 0; u < s->users.n; u++) {
+		if (strchr(s->users.v[u], '@') != NULL) {
+			logins[n++].name = s->users.v[u];
+			continue;
+		}
+		for (size_t d = 0; d < s->domains.n; d++)
+			logins[n++].name = arena_printf(s->arena, "%s@%s",
+			    s->users.v[u], s->domains.v[d]);
+	}
+	if (postern_logins(s->p, logins, n))
+		printf("\nlogins for mail clients; passwords are shown this "
+		    "once:\n");
+	for (size_t i = 0; i < n; i++)
+		if (logins[i].password[0] != '\0')
+			printf("  user %s  password %s\n", logins[i].name,
+			    logins[i].password);
+	mem_free(logins);
+	if (s->fresh)
+		printf("  host 127.0.0.1 (%s)\n  port %lld with STARTTLS, or "
+		    "%lld with TLS from the first byte\n  from elsewhere: set "
+		    "inet_interfaces, and the addresses in master.cf\n\n",
+		    s->hostname, (long long)s->port_base + 587,
+		    (long long)s->port_base + 465);
+}
+
 static void
 print_next(struct setup *s)
 {
@@ -578,7 +610,7 @@ print_next(struct setup *s)
 	    str_rchr(me, '/') + 1 : 0);
 	const char *first = first_mailbox(s);
 
-	if (s->fresh)
+	if (s->fresh && s->users.n == 0)
 		printf("mail from users: port %lld with STARTTLS, %lld with "
 		    "TLS from the first byte\n", (long long)s->port_base + 587,
 		    (long long)s->port_base + 465);
@@ -636,6 +668,8 @@ postern_setup(struct postern *p, int argc, char **argv)
 	postern_conf(p);
 	if (!postern_run_master(p, "-s"))
 		return (1);
+	if (s.users.n > 0)
+		make_logins(&s);
 	print_next(&s);
 	return (0);
 }

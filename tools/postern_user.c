@@ -95,7 +95,7 @@ ask(struct user_command *c, const char *prompt, char *line, int size)
 	line[strcspn(line, "\r\n")] = '\0';
 }
 
-void
+static void
 postern_generate(char out[GENERATED_MAX])
 {
 	/* No letters that look alike; groups that can be read out. */
@@ -399,21 +399,29 @@ commit(struct postern *p, struct users_edit *edit)
 }
 
 bool
-postern_first_user(struct postern *p, const char *name, const char *password)
+postern_logins(struct postern *p, struct login_made *logins, size_t n)
 {
 	struct users_edit *edit = begin(p, true);
 	struct buf record;
+	bool any = false;
 
-	if (users_edit_get(edit, str_of(name)).n > 0) {
-		users_edit_abandon(&edit);
-		return (false);
+	for (size_t i = 0; i < n; i++) {
+		struct str name = str_of(logins[i].name);
+
+		if (users_edit_get(edit, name).n > 0)
+			continue;
+		any = true;
+		postern_generate(logins[i].password);
+		buf_init(&record, USER_RECORD_MAX);
+		make_record(p, str_of(logins[i].password), &record);
+		users_edit_set(edit, name, buf_view(&record));
+		buf_free(&record);
 	}
-	buf_init(&record, USER_RECORD_MAX);
-	make_record(p, str_of(password), &record);
-	users_edit_set(edit, str_of(name), buf_view(&record));
-	buf_free(&record);
-	commit(p, edit);
-	return (true);
+	if (any)
+		commit(p, edit);
+	else
+		users_edit_abandon(&edit);
+	return (any);
 }
 
 int

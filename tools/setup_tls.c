@@ -77,6 +77,7 @@ setup_tls_master(struct buf *b, const char *host, int64_t port_base)
 		    "    -o syslog_name=postfix/%s\n"
 		    "    -o %s\n"
 		    "    -o smtpd_sasl_auth_enable=yes\n"
+		    "    -o smtpd_sasl_authenticated_header=yes\n"
 		    "    -o smtpd_client_restrictions=\n"
 		    "    -o smtpd_helo_restrictions=\n"
 		    "    -o smtpd_sender_restrictions=\n"

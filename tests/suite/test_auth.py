@@ -14,7 +14,7 @@ import sys
 from harness import Instance, Wire, main, need, wait_for
 
 PASSWORD = "correct horse"
-SETTINGS = ("smtpd_sasl_auth_enable = yes",
+SETTINGS = ("smtpd_sasl_auth_enable = yes", "smtpd_tls_auth_only = no",
             "smtpd_recipient_restrictions = permit_sasl_authenticated, reject",
             "smtpd_relay_restrictions = permit_sasl_authenticated, reject")
 
@@ -28,7 +28,8 @@ def plain(user, password, authzid=""):
 
 
 def add_user(i, name, password=PASSWORD):
-    i.run("postern", "-c", i.etc, "user", "add", "--stdin", name,
+    there = i.run("postern", "-c", i.etc, "user", "list", check=False)[1]
+    i.run("postern", "-c", i.etc, "user", "passwd" if name + " " in there else "add", "--stdin", name,
           stdin=password.encode() + b"\n")
 
 
