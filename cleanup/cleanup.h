@@ -105,6 +105,7 @@ struct mail {
 	bool		     cr_held;	/* a CR whose LF may follow */
 	bool		     bol;	/* body: next byte written begins a line */
 	bool		     open_line;	/* body: its last line has no end yet */
+	bool		     piece_open; /* the same, of what checks let pass */
 	size_t		     column;	/* body: bytes of its line so far */
 	bool		     lines;	/* one that is no mbox line came */
 	bool		     resent, extra_line;

@@ -256,13 +256,17 @@ on_line(void *ctx, struct str line, bool begins, uint64_t at)
 	if (!m->inspect || (limit > 0 && at >= limit) ||
 	    !checks_wanted(m->c->checks, MIME_BODY)) {
 		buf_str(out, line);
+		m->piece_open = !whole;
 		return;
 	}
-	if (!inspect_text(m, MIME_BODY, &text, out))
-		return;
-	buf_str(out, text);
-	if (whole)
+	if (inspect_text(m, MIME_BODY, &text, out)) {
+		buf_str(out, text);
+		m->piece_open = true;
+	}
+	/* The line of pieces that stay has its end, whatever the last was. */
+	if (whole && m->piece_open)
 		buf_puts(out, "\r\n");
+	m->piece_open = m->piece_open && !whole;
 	flush(m);
 }
 

@@ -322,7 +322,8 @@ flush_field(struct mime_walk *w)
 {
 	struct str field = buf_view(&w->field);
 
-	if (field.n >= 2 && field.p[field.n - 1] == '\n')
+	if (field.n >= 2 && field.p[field.n - 1] == '\n' &&
+	    field.p[field.n - 2] == '\r')
 		field.n -= 2;
 	if (field.n > 0) {
 		look_at(w, field);
@@ -486,10 +487,6 @@ mime_walk_body(struct mime_walk *w, struct str s)
 			return;
 		}
 		s = str_from(s, piece.n);
-		if (!whole && piece.n > 1 && piece.p[piece.n - 1] == '\r') {
-			piece.n--;
-			s = (struct str){ s.p - 1, s.n + 1 };
-		}
 		if (w->line.n > 0) {
 			buf_str(&w->line, piece);
 			piece = buf_view(&w->line);

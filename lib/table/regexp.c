@@ -121,12 +121,42 @@ regexp_literal(const void *pattern, struct buf *out)
 		pattern_literal(str_of(r->text), true, out);
 }
 
+/* The subject with a NUL behind it, once for all patterns of a table. */
+static void *
+regexp_begin(void)
+{
+	struct buf *copy = mem_new(sizeof(*copy));
+
+	buf_init(copy, TABLE_TEXT_MAX);
+	return copy;
+}
+
+static void
+regexp_end(void *state)
+{
+	if (state != NULL)
+		buf_free(state);
+	mem_free(state);
+}
+
+static bool
+regexp_look(void *state, struct str subject)
+{
+	struct buf *copy = state;
+
+	buf_clear(copy);
+	buf_str(copy, subject);
+	(void)buf_cstr(copy);
+	return subject.n > 0 && !copy->full;
+}
+
 static int
-execute(const struct regexp *r, struct str subject, regmatch_t *v, size_t n)
+execute(const struct regexp *r, const struct buf *subject, regmatch_t *v,
+    size_t n)
 {
 	v[0].rm_so = 0;
-	v[0].rm_eo = (regoff_t)subject.n;
-	return regexec(&r->code, subject.p, n, v, REG_STARTEND);
+	v[0].rm_eo = (regoff_t)subject->n;
+	return regexec(&r->code, subject->p, n, v, REG_STARTEND);
 }
 
 static enum pattern_match
@@ -138,10 +168,10 @@ regexp_match(struct table *t, void *state, void *pattern, struct str subject,
 	char why[200];
 	int err;
 
-	(void)state;
-	err = execute(r, subject, v, PATTERN_GROUPS_MAX);
+	(void)subject;
+	err = execute(r, state, v, PATTERN_GROUPS_MAX);
 	if (err == 0 && r->and != NULL) {
-		err = execute(r->and, subject, second, 1);
+		err = execute(r->and, state, second, 1);
 		if (r->negated && (err == 0 || err == REG_NOMATCH))
 			err = err == 0 ? REG_NOMATCH : 0;
 	}
@@ -166,5 +196,6 @@ regexp_match(struct table *t, void *state, void *pattern, struct str subject,
 const struct pattern_kind regexp_kind = {
 	.name = "regexp", .has_groups = true, .parse = regexp_parse,
 	.drop = regexp_free, .groups = regexp_groups,
-	.literal = regexp_literal, .match = regexp_match,
+	.literal = regexp_literal, .begin = regexp_begin,
+	.end = regexp_end, .look = regexp_look, .match = regexp_match,
 };
