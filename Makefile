@@ -85,12 +85,16 @@ $B/man/%: man/%.in man/generate smtpd/rules.def $B/sbin/postconf
 	@man/generate $< $B/sbin/postconf >$@.new && mv $@.new $@
 manuals: $(MADE)
 
-# Tests may call any room and any daemon's parts.
-ALLPARTS = $(foreach f,$(sort $(patsubst %/,%,$(dir $(MAINS)))),$B/$f/parts.a)
+# A test may call any room, and the parts of the folders that it includes:
+# two daemons may have a session_new each.
+PARTS    = $(sort $(patsubst %/,%,$(dir $(MAINS))))
+ALLPARTS = $(PARTS:%=$B/%/parts.a)
+tested   = $(foreach f,$(PARTS),$(if $(shell grep '^#include "$f/' $1),$B/$f/parts.a))
 $B/unit/%: $B/tests/unit/%.o $(ALLPARTS) $B/lib.a
 	@mkdir -p $(@D)
 	@echo LD $@
-	@$(CC) $(LDFLAGS) -o $@ $< $(ALLPARTS) $B/lib.a $(LDLIBS) -lcmocka
+	@$(CC) $(LDFLAGS) -o $@ $< $(call tested,tests/unit/$*.c) \
+	    $B/lib.a $(LDLIBS) -lcmocka
 
 # A fuzz target is one function; replay.c runs it over its kept corpus,
 # FUZZ=-fsanitize=fuzzer (with clang) makes it a fuzzer.
@@ -99,7 +103,8 @@ REPLAY = $(if $(FUZZ),,$B/tests/fuzz/replay.o)
 $B/fuzz/%: $B/tests/fuzz/%.o $(REPLAY) $(ALLPARTS) $B/lib.a
 	@mkdir -p $(@D)
 	@echo LD $@
-	@$(CC) $(LDFLAGS) $(FUZZ) -o $@ $< $(REPLAY) $(ALLPARTS) $B/lib.a $(LDLIBS)
+	@$(CC) $(LDFLAGS) $(FUZZ) -o $@ $< $(REPLAY) \
+	    $(call tested,tests/fuzz/$*.c) $B/lib.a $(LDLIBS)
 
 # The real smtpd with one command replaced by an intruder's tries.
 $B/takeover/smtpd: $B/smtpd/main.o $B/tests/takeover/smtpd.o \

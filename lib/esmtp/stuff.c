@@ -9,7 +9,9 @@
 void
 stuffer_init(struct stuffer *s, bool dots, size_t line_max)
 {
-	*s = (struct stuffer){ .dots = dots, .line_max = line_max };
+	/* A fold's blank takes one place: with one alone nothing would go. */
+	*s = (struct stuffer){ .dots = dots,
+		.line_max = line_max == 1 ? 2 : line_max };
 }
 
 /* Part of one line, without its line end. */

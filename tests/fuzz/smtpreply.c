@@ -65,7 +65,7 @@ stuff(struct str in, size_t cut)
 	stuffer_end(&s, &wire);
 	for (struct str w = buf_view(&wire), line;
 	    str_token(&w, "\n", &line);)
-		if (line.n > 1 + cut % 50 + 2)	/* a stuffed dot, CR */
+		if (line.n > 2 + cut % 50 + 2)	/* a stuffed dot, CR */
 			abort();
 	buf_free(&wire);
 	buf_free(&back);
