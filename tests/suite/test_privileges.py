@@ -133,6 +133,7 @@ class Checker:
     def files(self, who, row, pid):
         log = os.path.realpath(self.i.log_file)
         spool = os.path.realpath(os.path.join(self.i.dir, "spool"))
+        data = os.path.realpath(os.path.join(self.i.dir, "data"))
         for fd, kind, name, flags in descriptors(pid):
             what = "descriptor %d (%s)" % (fd, name)
             mode = flags & os.O_ACCMODE
@@ -151,6 +152,9 @@ class Checker:
                 if row["filter"] == "FILTER_MAILBOX" and \
                         (name + "/").startswith(spool + "/"):
                     self.bad.append("%s: %s: no agent holds the queue" % (who, what))
+            elif row["role"] == "VERIFY" and \
+                    name == os.path.join(data, "verify_cache.lmdb"):
+                continue                # its cache
             elif kind == "file" and mode != os.O_RDONLY and \
                     not name.startswith(spool + "/"):
                 self.bad.append("%s: %s is open for writing" % (who, what))
