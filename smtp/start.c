@@ -155,6 +155,10 @@ read_lookups(struct smtp *s, struct problems *p)
 	if (level.n > 0 && !s->no_dns && !str_eq_nocase(level, STR("enabled")) &&
 	    !str_eq_nocase(level, STR("dnssec")))
 		problem(s, p, "dns_support_level: unknown level", level);
+	if (!str_eq_nocase(s->conf.address_verify_target, STR("rcpt")) &&
+	    !str_eq_nocase(s->conf.address_verify_target, STR("data")))
+		problem(s, p, "address_verify_target: say rcpt or data, not",
+		    s->conf.address_verify_target);
 	/* native asks what the system would: its hosts file, then DNS. */
 	if (s->no_dns)
 		s->lookup_flags = DNS_HOSTS_ONLY;

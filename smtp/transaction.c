@@ -38,6 +38,20 @@ is_ascii(struct str text)
 	return true;
 }
 
+/* A probe (verify(8), sendmail -bv) needs no content: where does it end? */
+static bool
+ends_at_data(const struct session *s)
+{
+	return (s->d->msg.flags & DELIVER_VERIFY) != 0 &&
+	    str_eq_nocase(s->smtp->conf.address_verify_target, STR("data"));
+}
+
+static bool
+ends_at_rcpt(const struct session *s)
+{
+	return (s->d->msg.flags & DELIVER_VERIFY) != 0 && !ends_at_data(s);
+}
+
 /* RFC 6531 3.6: is there something that no other server could take? */
 static bool
 needs_utf8(struct session *s)
@@ -279,7 +293,8 @@ static bool
 send_data(struct session *s)
 {
 	bool bdat = has(s, OFFER_CHUNKING) && content_fits_bdat(s);
-	bool early = !s->smtp->lmtp && (!bdat || (content_is_small(s->d) &&
+	bool probe = ends_at_data(s);
+	bool early = !probe && !ends_at_rcpt(s) && !s->smtp->lmtp && (!bdat || (content_is_small(s->d) &&
 	    (!s->reused || clock_steady_ms() - s->rested_ms < FRESH_MS)));
 
 	if (session_awaits(s) && !early)
@@ -289,7 +304,7 @@ send_data(struct session *s)
 		settle(s);
 		return false;
 	}
-	if (bdat) {
+	if (bdat && !probe) {
 		content_begin(s, true);
 		return false;
 	}
@@ -365,7 +380,9 @@ on_rcpt(struct session *s, struct awaited a, const struct esmtp_reply *r)
 		go_on(s);
 		return;
 	}
-	if (r->code / 100 == 2) {
+	if (r->code / 100 == 2 && ends_at_rcpt(s))
+		delivery_sent(s->d, rcpt, r);
+	else if (r->code / 100 == 2) {
 		rcpt->accepted = true;
 		s->naccepted++;
 	} else {
@@ -385,6 +402,15 @@ on_data(struct session *s, struct awaited a, const struct esmtp_reply *r)
 	struct why why;
 
 	(void)a;
+	if (r->code / 100 == 3 && ends_at_data(s)) {
+		s->broken = true;	/* no content will come */
+		for (size_t i = 0; i < s->d->n; i++)
+			if (s->d->rcpts[i].accepted &&
+			    delivery_rcpt_left(&s->d->rcpts[i]))
+				delivery_sent(s->d, &s->d->rcpts[i], r);
+		go_on(s);
+		return;
+	}
 	if (r->code / 100 == 3) {
 		/* RFC 2920 3.1: sent ahead, and then nobody was accepted. */
 		if (s->naccepted == 0) {

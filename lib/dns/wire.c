@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "address/address.h"
 #include "dns/build.h"
 #include "dns/serve.h"
 #include "sys/sys.h"
@@ -120,21 +121,46 @@ dns_wire_open(const struct dns_wire_conf *conf, struct buf *why)
 	return w;
 }
 
+/* "192.0.2.1", "192.0.2.1:53", "[::1]", "[::1]:53", "::1". */
+static bool
+is_server(struct str s)
+{
+	uint8_t addr[16];
+	uint64_t port;
+	size_t end = str_rchr(s, ':');
+
+	if (ip_parse(s, addr) != 0)
+		return true;
+	if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
+		end = s.n;
+	else if (end == s.n || !str_number(str_from(s, end + 1), &port) ||
+	    port < 1 || port > UINT16_MAX)
+		return false;
+	s = str_first(s, end);
+	if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
+		return ip_parse(str_first(str_from(s, 1), s.n - 2), addr) ==
+		    AF_INET6;
+	return ip_parse(s, addr) == AF_INET;
+}
+
 static bool
 set_servers(struct dns_wire *w, struct str list, struct buf *why)
 {
 	struct str rest = list, one;
 	struct buf csv;
-	int status;
+	int status = ARES_SUCCESS;
 
 	buf_init(&csv, 4096);
 	while (str_token(&rest, ", \t\r\n", &one)) {
+		if (!is_server(one))
+			status = ARES_EBADSTR;
 		if (csv.n > 0)
 			buf_putc(&csv, ',');
 		buf_str(&csv, one);
 	}
-	status = csv.n == 0 ? ARES_SUCCESS :
-	    ares_set_servers_ports_csv(w->channel, buf_cstr(&csv));
+	if (csv.n > 0 && status == ARES_SUCCESS)
+		status = ares_set_servers_ports_csv(w->channel,
+		    buf_cstr(&csv));
 	buf_free(&csv);
 	if (status == ARES_SUCCESS)
 		return true;

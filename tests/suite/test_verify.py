@@ -5,6 +5,8 @@ import re
 import signal
 import sys
 
+from badserver import Server, reply
+from dns import DNS
 from harness import Instance, Wire, main, need, wait_for
 
 OK = "250 2.1.5 Ok"
@@ -180,6 +182,66 @@ def test_virtual_alias():
         need(re.search(r"to=<ann@example\.test>, orig_to=<list@example\.test>,.*status=deliverable", i.log()), i.log())
         need(rcpt(i, "list@example.test") == OK and rcpt(i, "ann@example.test") == OK)
         need(len(re.findall("status=deliverable", i.log())) == 1, i.log())
+
+
+def remote(plan, *more, keywords=None):
+    """(server, instance): far.test is served by the server, as plan says."""
+    args = dict(plan=plan) if keywords is None else dict(plan=plan, keywords=keywords)
+    return Server(host="127.0.0.2", **args), more
+
+
+def ask_remote(plan, *more, **args):
+    """(reply to RCPT, what the server heard, the log): a probe over SMTP."""
+    server, more = remote(plan, *more, **args)
+    with server, DNS("far.test A 127.0.0.2") as dns:
+        i = Instance(dns=dns, settings=(
+            "smtp_tcp_port = %d" % server.port, "inet_interfaces = 127.0.0.1",
+            "smtpd_client_event_limit_exceptions = 127.0.0.0/8",
+            "smtpd_recipient_restrictions = reject_unverified_recipient",
+            "unverified_recipient_reject_code = 550", *more))
+        with i:
+            got = rcpt(i, "bob@far.test")
+            need(wait_for(lambda: not i.queue()), i.queue())
+            need(server.mails == [], "a probe was delivered", server.mails)
+            return got, list(server.said), i.log()
+
+
+def test_remote():
+    """A probe over SMTP ends behind RCPT, whatever the server can do."""
+    for keywords in (None, (), ("PIPELINING", "CHUNKING", "8BITMIME")):
+        got, said, log = ask_remote({}, keywords=keywords)
+        need(got == OK, got, log[-1500:])
+        need(re.search(r"to=<bob@far\.test>, relay=far\.test\[127\.0\.0\.2\]:\d+, .*dsn=2\.1\.5, status=deliverable \(250 2\.1\.5 Ok\)", log), log)
+        need([s for s in said if s.startswith("MAIL FROM:<double-bounce@")], said)
+        need(not [s for s in said if s.startswith(("DATA", "BDAT"))], said)
+    got, _, log = ask_remote({"RCPT": reply("550 5.1.1 no bob here")})
+    need(got == "550 5.1.1 <bob@far.test>: Recipient address rejected: undeliverable address: "
+         "host far.test[127.0.0.2] said: 550 5.1.1 no bob here (in reply to RCPT TO command)", got)
+    need("status=undeliverable (host far.test" in log, log)
+    got, _, log = ask_remote({"RCPT": reply("451 4.3.0 later")})
+    need(got.startswith("450 4.1.1 <bob@far.test>: Recipient address rejected: unverified address: "
+                        "host far.test[127.0.0.2] said: 451 4.3.0 later"), got)
+    got, _, log = ask_remote({"MAIL": reply("550 5.7.1 no mail of yours")})
+    need(got.startswith("550 5.1.1 <bob@far.test>: Recipient address rejected: undeliverable address:"), got)
+
+
+def test_remote_data():
+    """smtp_address_verify_target = data goes as far as DATA, not further."""
+    got, said, log = ask_remote({}, "smtp_address_verify_target = data")
+    need(got == OK, got, log[-1500:])
+    need("DATA" in said and not [s for s in said if "Received" in s], said)
+    need("status=deliverable (354 go on)" in log, log)
+    got, said, log = ask_remote({"DATA": reply("554 5.7.0 not so")}, "smtp_address_verify_target = data")
+    need(got.startswith("550 5.1.1 <bob@far.test>: Recipient address rejected: undeliverable address: host "
+                        "far.test[127.0.0.2] said: 554 5.7.0 not so"), got)
+
+
+def test_slow_remote():
+    """The client does not wait longer than poll_count and poll_delay say."""
+    got, _, log = ask_remote({"RCPT": lambda c: (c.stop.wait(8), c.put("250 2.1.5 Ok"))},
+                             "address_verify_poll_count = 2", "address_verify_poll_delay = 1s")
+    need(got == "450 4.1.1 <bob@far.test>: Recipient address rejected: unverified address: "
+         "Address verification in progress", got)
 
 
 if __name__ == "__main__":
