@@ -135,6 +135,9 @@ on_question(void *ctx, struct talk *t, enum msg id, const void *msg)
 		answer_address(t, msg);
 	else if (id == MSG_dns_ask)
 		answer_dns(t, msg);
+	else if (id == MSG_flush_site)
+		talk_send(t, MSG_flush_done, &(struct msg_flush_done){
+		    .status = w.options % 3 });
 	else if (id == MSG_client_event)
 		talk_send(t, MSG_client_counts, &(struct msg_client_counts){
 		    .connections = 1, .rate = w.options & LIMITED ? 10 : 1 });
@@ -179,7 +182,7 @@ on_solo(void *ctx, struct channel *c, enum msg id, const void *msg)
 	(void)ctx;
 	(void)c;
 	(void)msg;
-	assert(id == MSG_client_gone || id == MSG_flush_site);
+	assert(id == MSG_client_gone);
 }
 
 static void
