@@ -54,6 +54,7 @@ struct source {
 	int	     fd;
 	struct stat  st;
 	bool	     requeued;		/* a queue file: postsuper -r */
+	bool	     stale;		/* begun a day ago, never ended */
 	int64_t	     size_max;
 	const char  *why;		/* SRC_BAD */
 	/* of a submission: */

@@ -214,6 +214,11 @@ pickup_job_start(struct pickup *p, const char *name)
 		return;
 	}
 	if (err != 0) {
+		if (err == EAGAIN && j->source.stale) {
+			log_warn("removed maildrop/%s: its writer died, and "
+			    "nobody was told that we have it", j->name);
+			pickup_remove(p, j->name);
+		}
 		if (err != EAGAIN && err != ENOENT)
 			log_warn("open maildrop/%s: %s", j->name,
 			    strerror(err));

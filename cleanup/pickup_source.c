@@ -15,6 +15,7 @@
 
 #define READ_SIZE	65536
 #define IN_MAX		(MAILDROP_FRAME_MAX + MAILDROP_HEAD + READ_SIZE)
+#define STALE_S		86400	/* Postfix's: a day */
 #define PIECE		16384	/* of a queue file's content */
 #define ARENA_MAX	((size_t)1 << 30)
 
@@ -59,6 +60,14 @@ open_requeued(struct source *s)
 	return errno != 0 ? errno : EIO;
 }
 
+/* Not complete: its writer is at work, or died. */
+static int
+begun(struct source *s)
+{
+	s->stale = clock_wall_s() - s->st.st_mtime > STALE_S;
+	return EAGAIN;
+}
+
 static int
 check_file(struct source *s)
 {
@@ -69,7 +78,7 @@ check_file(struct source *s)
 	if (is_requeued(s))
 		return open_requeued(s);
 	if ((s->st.st_mode & 0700) != 0700)
-		return EAGAIN;		/* its writer is at work, or died */
+		return begun(s);
 	if (s->st.st_nlink != 1)
 		return bad_file(s, "more than one link");
 	return 0;
@@ -100,7 +109,7 @@ why_unopened(struct source *s, int dir, const char *name)
 	if (err == EACCES && fstatat(dir, name, &s->st,
 	    AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(s->st.st_mode) &&
 	    (s->st.st_mode & 0700) != 0700 && s->st.st_nlink == 1)
-		return EAGAIN;
+		return begun(s);
 	return err;
 }
 

@@ -86,6 +86,18 @@ life_plan(struct master *m)
 	return (plan);
 }
 
+/* sd_notify(3): until READY=1 again. */
+static void
+tell_reload(struct master *m)
+{
+	char state[64];
+
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)clock_steady_ms() * 1000);
+	notify_manager(state);
+	m->announced = false;
+}
+
 void
 life_reload(struct master *m)
 {
@@ -94,6 +106,7 @@ life_reload(struct master *m)
 
 	if (m->life != LIFE_RUN || (plan = life_plan(m)) == NULL)
 		return;
+	tell_reload(m);
 	m->plan = plan;
 	hand_children_over(m);
 	plan_listen(m, &problems);
@@ -113,7 +126,7 @@ announce(struct master *m)
 {
 	int null;
 
-	if (m->ready_fd < 0)
+	if (m->ready_fd < 0 && m->announced)
 		return;
 	list_each(l, &m->plan->services) {
 		struct service *s = container_of(l, struct service, link);
@@ -121,6 +134,10 @@ announce(struct master *m)
 		if (child_spare(m, s->role, s->name) == NULL)
 			return;
 	}
+	m->announced = true;
+	notify_manager("READY=1\nSTATUS=runs");
+	if (m->ready_fd < 0)
+		return;
 	if (write(m->ready_fd, "ok\n", 3) < 0)
 		log_debug("nobody waits for us");
 	fd_close(&m->ready_fd);
@@ -181,6 +198,7 @@ life_stop(struct master *m, int signo)
 	if (m->life != LIFE_RUN)
 		return;
 	log_info("terminating on signal %d", signo);
+	notify_manager("STOPPING=1");
 	m->life = LIFE_STOP_INTAKE;
 	m->stop_ms = clock_steady_ms();
 	sockets_close(m);

@@ -99,6 +99,7 @@ struct master {
 	char		*self;		/* path of this program */
 	char	       **argv;
 	bool		 foreground;
+	bool		 announced;	/* to the service manager */
 	int		 ready_fd;	/* tell the starter here; -1: told */
 	struct loop	*loop;
 	struct plan	*plan;

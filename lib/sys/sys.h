@@ -27,6 +27,9 @@ int		 fd_pwrite_all(int fd, const void *, size_t, off_t) MUST_USE;
 /* Bytes read (short at end of file), or -1 with errno. */
 ssize_t		 fd_pread_all(int fd, void *, size_t, off_t) MUST_USE;
 
+/* "READY=1", "STOPPING=1" ...: to systemd, where it started us (Type=notify) */
+void		 notify_manager(const char *state);
+
 /* files */
 /* The whole file, at most max bytes (EFBIG). 0 or errno. */
 int		 file_read(int dir, const char *path, size_t max,

@@ -211,6 +211,26 @@ def test_a_taken_over_postdrop():
             os.rmdir(p) if os.path.isdir(p) and not os.path.islink(p) else os.unlink(p)
 
 
+def test_what_a_killed_postdrop_left():
+    """Not complete: it stays a day for its writer, then pickup removes it."""
+    i = shared()
+    drop = os.path.join(i.dir, "spool", "maildrop")
+    fresh, old, whole = (os.path.join(drop, n) for n in ("ABCDE01", "ABCDE02", "ABCDE03"))
+    for path, mode, age in ((fresh, 0o600, 80000), (old, 0o600, 90000), (whole, 0o744, 90000)):
+        with open(path, "w") as f:
+            f.write("PSTRNMD1")
+        os.chmod(path, mode)
+        os.chown(path, NOBODY.pw_uid, -1)
+        os.utime(path, (time.time() - age,) * 2)
+    i.run("postkick", "public", "pickup", "W")
+    need(i.wait_log("removed maildrop/ABCDE02: its writer died"), i.log()[-1000:])
+    settle(i)
+    need(os.path.exists(fresh) and not os.path.exists(old), os.listdir(drop))
+    need(not os.path.exists(whole) and os.path.exists(os.path.join(i.dir, "spool", "corrupt", "ABCDE03")),
+         "a complete one that makes no sense is kept", os.listdir(drop))
+    os.unlink(fresh)
+
+
 def limited(**limits):
     def before():
         for name, value in limits.items():
