@@ -59,6 +59,7 @@ delivery_new(struct front *f, struct talk *talk, const struct msg_deliver *m)
 	d->front = f;
 	d->talk = talk;
 	d->arena = arena_new(SIZE_MAX / 2);	/* packets bound it */
+	list_init(&d->rcpts);
 	d->msg = *m;
 	d->msg.queue_id = arena_str(d->arena, m->queue_id);
 	d->msg.sender = arena_str(d->arena, m->sender);
@@ -115,7 +116,9 @@ on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
 {
 	struct delivery *d = ctx;
 	const struct msg_deliver_rcpt *m = msg;
+	struct front *f = d->front;
 	struct recipient *r;
+	bool last;
 
 	(void)talk;
 	if (id != MSG_deliver_rcpt || d->have >= d->msg.rcpt_count) {
@@ -130,8 +133,11 @@ on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
 	r->original = arena_str(d->arena, m->original);
 	r->dsn_orcpt = arena_str(d->arena, m->dsn_orcpt);
 	r->dsn_notify = m->dsn_notify;
-	d->have++;
-	d->front->begin(d->front->ctx, r);
+	list_append(&d->rcpts, &r->link);
+	last = ++d->have == d->msg.rcpt_count;
+	f->begin(f->ctx, r);		/* it may be the end of d */
+	if (last && f->complete != NULL)
+		f->complete(f->ctx, d);
 }
 
 /* qmgr died: what was begun is brought to its end and logged. */
@@ -139,12 +145,18 @@ static void
 on_gone(void *ctx, struct talk *talk, const char *why)
 {
 	struct delivery *d = ctx;
+	bool cut;
 
 	(void)talk;
 	(void)why;
 	d->talk = NULL;
+	cut = d->have < d->msg.rcpt_count;
 	d->open -= (size_t)d->msg.rcpt_count - d->have;
 	d->msg.rcpt_count = d->have;
+	if (cut && d->have > 0 && d->front->complete != NULL) {
+		d->front->complete(d->front->ctx, d);
+		return;
+	}
 	if (d->open == 0)
 		delivery_end(d);
 }
@@ -335,7 +347,7 @@ deliver_end(struct recipient *r)
 	struct msg_rcpt_result m = { .index = r->index,
 		.status = r->sum.status, .dsn = r->sum.dsn,
 		.text = r->sum.text, .remote_mta = r->sum.remote_mta,
-		.diagnostic = r->sum.diagnostic };
+		.diagnostic = r->sum.diagnostic, .action = r->sum.action };
 
 	if (!r->sum.any)
 		m = (struct msg_rcpt_result){ .index = r->index,
@@ -383,8 +395,8 @@ deliver_job(const struct recipient *r, struct str path, struct str base)
 	struct msg_store *job = arena_alloc(r->delivery->arena, sizeof(*job));
 
 	job->queue_id = m->queue_id;
-	job->kind = path.n > 0 && path.p[path.n - 1] == '/' ?
-	    STORE_MAILDIR : STORE_MBOX;
+	job->kind = str_ends_nocase(path, STR("/")) ? STORE_MAILDIR :
+	    str_ends_nocase(path, STR("/.")) ? STORE_MH : STORE_MBOX;
 	job->path = path;
 	job->base = base;
 	job->sender = m->sender;

@@ -20,6 +20,8 @@ struct front {				/* one of a program */
 	const char     *relay;		/* as the log has it */
 	/* A recipient has come: end it with deliver_result, now or later. */
 	void	(*begin)(void *ctx, struct recipient *);
+	/* All recipients that will come have come. May be NULL. */
+	void	(*complete)(void *ctx, struct delivery *);
 	/* The request ends: free what delivery->own holds. May be NULL. */
 	void	(*end)(void *ctx, struct delivery *);
 	void	       *ctx;
@@ -40,12 +42,14 @@ struct delivery {			/* one request */
 	struct arena	 *arena;
 	struct msg_deliver msg;		/* strings in the arena */
 	int64_t		  start_us;
-	size_t		  have;		/* recipients that came */
+	struct list	  rcpts;	/* that came, in order */
+	size_t		  have;		/* so many */
 	size_t		  open;		/* without a result, come or not */
 	void		 *own;		/* the program's */
 };
 
 struct recipient {
+	struct list	 link;		/* in delivery.rcpts */
 	struct delivery	*delivery;
 	uint64_t	 index;
 	struct str	 address;
@@ -56,7 +60,7 @@ struct recipient {
 	struct {			/* of what it turned into, the worst */
 		bool		     any;
 		enum delivery_status status;
-		struct str	     dsn, text, remote_mta, diagnostic;
+		struct str	     dsn, text, remote_mta, diagnostic, action;
 	} sum;
 };
 

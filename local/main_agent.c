@@ -71,8 +71,10 @@ stored(void *ctx, const struct msg_store_done *m)
 static void
 store(struct order *o, const struct msg_store *job)
 {
+	struct msg_store m = *job;
+
 	o->job.queue_file = -1;		/* the store's now */
-	store_deliver(o->agent->store, job, stored, o);
+	store_deliver(o->agent->store, &m, stored, o);
 }
 
 static void

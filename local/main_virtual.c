@@ -29,6 +29,7 @@ struct virtual {
 	struct tables	   *mailboxes, *uids, *gids;
 	struct find_conf    find;
 	uint64_t	    locks;
+	bool		    mmdf;	/* mailbox_file_format */
 	bool		    sane;	/* base and limit can be used */
 };
 
@@ -61,6 +62,8 @@ open_all(void *ctx, struct service *service)
 	    "virtual_uid_maps");
 	v->gids = open_tables(service, v->conf.virtual_gid_maps,
 	    "virtual_gid_maps");
+	deliver_filter(&v->front, service, "virtual_delivery_status_filter");
+	v->mmdf = str_eq(conf_get(conf, "mailbox_file_format"), STR("mmdf"));
 	v->find.delimiter = conf_get(conf, "recipient_delimiter");
 	v->find.myorigin = conf_get(conf, "myorigin");
 	buf_init(&why, VALUE_MAX);
@@ -194,6 +197,8 @@ deliver_to(struct virtual *v, struct recipient *r, struct str path)
 	id.uid = (uid_t)uid;
 	id.gid = (gid_t)gid;
 	job = deliver_job(r, path, v->conf.virtual_mailbox_base);
+	if (job->kind == STORE_MBOX && v->mmdf)
+		job->kind = STORE_MMDF;
 	job->recipient = r->address;
 	job->size_max = (uint64_t)v->conf.virtual_mailbox_limit;
 	job->locks = v->locks;

@@ -53,9 +53,9 @@ struct plan {
 	char		  *spool;
 	uid_t		   own_uids[3];	/* nobody's agent: our owners */
 	size_t		   nown_uids;
-	gid_t		   groups[16];	/* agent_trusted_groups */
+	gid_t		   groups[64];	/* agent_trusted_groups */
 	size_t		   ngroups;
-	uid_t		   users[16];	/* agent_trusted_users */
+	uid_t		   users[64];	/* agent_trusted_users */
 	size_t		   nusers;
 };
 

@@ -44,6 +44,7 @@ static const struct {
 	{ "smtpd", CMD_INET, ROLE_SMTPD },
 	{ "local", CMD_TRANSPORT, ROLE_LOCAL },
 	{ "virtual", CMD_TRANSPORT, ROLE_VIRTUAL },
+	{ "pipe", CMD_TRANSPORT, ROLE_PIPE },
 	{ "error", CMD_TRANSPORT, ROLE_ERROR },
 	{ "discard", CMD_TRANSPORT, ROLE_DISCARD },
 	{ "smtp", CMD_TRANSPORT, ROLE_SMTP },
@@ -66,7 +67,7 @@ static const struct {
 	{ "flush", CMD_PART, 0 },
 	{ "postlogd", CMD_PART, 0 }, { "tlsproxy", CMD_PART, 0 },
 	{ "dnsblog", CMD_PART, 0 },
-	{ "pipe", CMD_LATER, 0 }, { "spawn", CMD_LATER, 0 },
+	{ "spawn", CMD_LATER, 0 },
 	{ "postscreen", CMD_LATER, 0 }, { "qmqpd", CMD_LATER, 0 },
 };
 
@@ -216,6 +217,64 @@ is_disabled(struct plan *plan, const struct master_entry *e)
 }
 
 static void
+trust_uid(struct plan *plan, uid_t uid)
+{
+	if (uid != 0 && plan->nusers < nitems(plan->users))
+		plan->users[plan->nusers++] = uid;
+}
+
+static void
+trust_gid(struct plan *plan, gid_t gid)
+{
+	if (gid != 0 && plan->ngroups < nitems(plan->groups))
+		plan->groups[plan->ngroups++] = gid;
+}
+
+/* That user with that group, or with its own where group is "". */
+static void
+trust(struct plan *plan, struct str user, struct str group)
+{
+	char *name = copy(user), *group_name = copy(group);
+	struct passwd *pw = user.n > 0 ? getpwnam(name) : NULL;
+	struct group *gr = group.n > 0 ? getgrnam(group_name) : NULL;
+
+	if (pw != NULL)
+		trust_uid(plan, pw->pw_uid);
+	if (gr != NULL)
+		trust_gid(plan, gr->gr_gid);
+	else if (pw != NULL)
+		trust_gid(plan, pw->pw_gid);
+	mem_free(name);
+	mem_free(group_name);
+}
+
+/*
+ * pipe's maxproc is the most commands at once. The user that root's own
+ * master.cf names may have an agent, whatever its number.
+ */
+static void
+add_pipe(struct plan *plan, struct service *s, const struct master_entry *e)
+{
+	const struct str user = STR("user=");
+	char text[32];
+
+	if (e->limit > 0) {
+		snprintf(text, sizeof(text), "%lld", (long long)e->limit);
+		add_option(s, STR("service_session_limit"), str_of(text));
+	}
+	for (size_t i = 0; i < e->argc; i++) {
+		struct str v = str_from(e->argv[i], user.n);
+		size_t colon = str_chr(v, ':');
+
+		if (str_starts_nocase(e->argv[i], STR("argv=")))
+			break;
+		if (str_starts_nocase(e->argv[i], user))
+			trust(plan, str_first(v, colon),
+			    str_from(v, colon + 1));
+	}
+}
+
+static void
 add_plain(struct plan *plan, const struct master_entry *e, enum role role)
 {
 	struct service *s = plan_find(plan, role, e->name);
@@ -223,6 +282,8 @@ add_plain(struct plan *plan, const struct master_entry *e, enum role role)
 	if (s == NULL)
 		s = service_new(plan, e->name, role);
 	s->line = e->line;
+	if (role == ROLE_PIPE)
+		add_pipe(plan, s, e);
 	take_arguments(s, e);
 }
 
@@ -312,23 +373,15 @@ find_trusted(struct plan *plan)
 {
 	struct str rest = plan->is.agent_trusted_groups, item;
 
-	while (plan->ngroups < nitems(plan->groups) &&
-	    conf_list_next(&rest, &item)) {
-		char *name = copy(item);
-		struct group *gr = getgrnam(name);
-
-		if (gr != NULL && gr->gr_gid != 0)
-			plan->groups[plan->ngroups++] = gr->gr_gid;
-		mem_free(name);
-	}
+	while (conf_list_next(&rest, &item))
+		trust(plan, STR(""), item);
 	rest = plan->is.agent_trusted_users;
-	while (plan->nusers < nitems(plan->users) &&
-	    conf_list_next(&rest, &item)) {
+	while (conf_list_next(&rest, &item)) {
 		char *name = copy(item);
 		struct passwd *pw = getpwnam(name);
 
-		if (pw != NULL && pw->pw_uid != 0)
-			plan->users[plan->nusers++] = pw->pw_uid;
+		if (pw != NULL)
+			trust_uid(plan, pw->pw_uid);
 		mem_free(name);
 	}
 }

@@ -123,7 +123,8 @@ static int
 copy_parts(struct copy *c, struct sink *s, char *chunk)
 {
 	const struct msg_store *job = c->job;
-	struct store_text text = { .quote_from = job->kind == STORE_MBOX };
+	struct store_text text = { .quote_from = job->kind == STORE_MBOX,
+		.quote_mmdf = job->kind == STORE_MMDF };
 	int err;
 
 	if (is_small(job))
@@ -132,7 +133,7 @@ copy_parts(struct copy *c, struct sink *s, char *chunk)
 	    job->header_len)) == 0)
 		err = copy_region(c, s, &text, chunk, job->body_off,
 		    job->body_len);
-	if (err == 0 && s->cap - s->n < 2)
+	if (err == 0 && s->cap - s->n < 8)
 		err = sink_flush(s);
 	if (err != 0)
 		return err;
@@ -142,6 +143,8 @@ copy_parts(struct copy *c, struct sink *s, char *chunk)
 	}
 	if (job->kind == STORE_MBOX)
 		sink_add(s, STR("\n"));
+	else if (job->kind == STORE_MMDF)
+		sink_add(s, STR(STORE_MMDF_LINE "\n"));
 	c->lines += text.lines;
 	return sink_flush(s);
 }

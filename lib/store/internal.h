@@ -80,6 +80,9 @@ int	 dir_sync(int at) MUST_USE;
 void	 maildir_deliver(struct store_delivery *);
 void	 maildirs_free(struct store *);
 void	 mbox_deliver(struct store_delivery *);
+void	 mh_deliver(struct store_delivery *);
+/* Opens a directory (O_PATH), made durably (0700) where it is missing. */
+int	 dirs_make(const char *full, int *dir) MUST_USE;
 
 /*
  * Opens full/tmp and full/new, making what is missing (0700) down from "/",

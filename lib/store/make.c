@@ -45,13 +45,13 @@ static int
 enter(int *at, const char *name)
 {
 	bool made = false;
-	int err, next = -1;
+	int err = 0, next = -1;
 
 	if (mkdirat(*at, name, 0700) == 0)
 		made = true;
-	else if (errno != EEXIST && (next = open_dir(*at, name, O_PATH)) < 0)
-		return errno;
-	else if (errno != EEXIST) {
+	else if ((err = errno) != EEXIST) {	/* it may be there */
+		if ((next = open_dir(*at, name, O_PATH)) < 0)
+			return err;
 		fd_close(at);
 		*at = next;
 		return 0;
@@ -81,13 +81,17 @@ make_folders(int at)
 	return mkdirat(at, "tmp", 0700) < 0 && errno != EEXIST ? errno : 0;
 }
 
-static int
-make_all(const char *full)
+int
+dirs_make(const char *full, int *dir)
 {
 	struct str rest = str_of(full), part;
-	int at = open_dir(AT_FDCWD, "/", O_PATH), err = 0;
+	int at = open_dir(AT_FDCWD, full, O_PATH), err = 0;
 	char name[NAME_SIZE];
 
+	if (at < 0 && errno == ENOENT)
+		at = open_dir(AT_FDCWD, "/", O_PATH);
+	else if (at >= 0)
+		rest = STR("");
 	if (at < 0)
 		return errno;
 	while (err == 0 && str_token(&rest, "/", &part)) {
@@ -99,6 +103,17 @@ make_all(const char *full)
 		name[part.n] = '\0';
 		err = enter(&at, name);
 	}
+	if (err != 0)
+		fd_close(&at);
+	*dir = at;
+	return err;
+}
+
+static int
+make_all(const char *full)
+{
+	int at = -1, err = dirs_make(full, &at);
+
 	if (err == 0)
 		err = make_folders(at);
 	fd_close(&at);

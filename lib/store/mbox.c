@@ -63,20 +63,39 @@ dotlock(struct store_delivery *d)
 	int err;
 
 	/* No lock file beside a device: Postfix's mbox_open(). */
-	if (fstatat(d->dir, d->name, &st, 0) == 0 && !S_ISREG(st.st_mode))
+	if (fstatat(d->dir, d->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    !S_ISREG(st.st_mode))
 		return 0;
 	err = store_dotlock(d->dir, d->lock, d->store->conf.stale_lock_s,
 	    &d->lock_fd);
-	if (err == 0)
+	/* Beside a file that somebody names there may be no place for one. */
+	if (err == 0 || ((d->job.flags & STORE_ANY_FILE) != 0 &&
+	    err != EEXIST && !errno_is_local_fault(err)))
 		return 0;
 	d->again = err == EEXIST;
 	return store_fail(d, err, "unable to create lock file %s.lock: %m",
 	    d->full);
 }
 
+/* What an alias or .forward names may be a device, but no program. */
+static int
+check_any(struct store_delivery *d, const struct stat *st)
+{
+	if (!S_ISREG(st->st_mode))
+		return 0;
+	if (st->st_nlink != 1)
+		return store_fail(d, EPERM, "file has %lu hard links",
+		    (unsigned long)st->st_nlink);
+	if ((st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0)
+		return store_fail(d, EPERM, "file is executable");
+	return 0;
+}
+
 static int
 check(struct store_delivery *d, const struct stat *st)
 {
+	if ((d->job.flags & STORE_ANY_FILE) != 0)
+		return check_any(d, st);
 	if (!S_ISREG(st->st_mode))
 		return store_fail(d, EPERM,
 		    "destination %s is not a regular file", d->full);
@@ -89,15 +108,30 @@ check(struct store_delivery *d, const struct stat *st)
 	return 0;
 }
 
+/* What /file/name of an alias may be, and a mailbox may not. */
+static bool
+is_device(struct store_delivery *d)
+{
+	struct stat st;
+
+	return (d->job.flags & STORE_ANY_FILE) != 0 &&
+	    fstatat(d->dir, d->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode) &&
+	    !S_ISDIR(st.st_mode);
+}
+
 static int
 open_box(struct store_delivery *d)
 {
 	const int how = O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK |
 	    O_NOCTTY | O_CLOEXEC;
+	bool device = is_device(d);
 	struct stat st;
 	int err;
 
-	d->fd = openat(d->dir, d->name, how);
+	/* Never both ways: a FIFO that nobody reads would swallow the mail. */
+	d->fd = openat(d->dir, d->name, device ?
+	    (how & ~O_RDWR) | O_WRONLY : how);
 	if (d->fd < 0 && errno == ENOENT) {
 		d->fd = openat(d->dir, d->name, how | O_CREAT | O_EXCL, 0600);
 		if (d->fd < 0)
@@ -114,6 +148,9 @@ open_box(struct store_delivery *d)
 		return store_fail(d, errno, "cannot open file: %m");
 	if ((err = check(d, &st)) != 0)
 		return err;
+	if (device == (S_ISREG(st.st_mode) != 0))
+		return store_fail(d, EAGAIN,
+		    "target file status changed unexpectedly");
 	return 0;
 }
 
@@ -122,6 +159,8 @@ lock_box(struct store_delivery *d, struct stat *st)
 {
 	bool got = true;
 
+	if (fstat(d->fd, st) == 0 && !S_ISREG(st->st_mode))
+		return 0;		/* check_any() let it through */
 	if ((d->job.locks & LOCK_FLOCK) != 0)
 		got = flock(d->fd, LOCK_EX | LOCK_NB) == 0;
 	if (got && (d->job.locks & LOCK_FCNTL) != 0)
@@ -131,7 +170,8 @@ lock_box(struct store_delivery *d, struct stat *st)
 		return store_fail(d, errno,
 		    "unable to lock for exclusive access: %m");
 	}
-	if (fstat(d->fd, st) < 0 || st->st_nlink != 1)
+	if (fstat(d->fd, st) < 0 ||
+	    (S_ISREG(st->st_mode) && st->st_nlink != 1))
 		return store_fail(d, EAGAIN,
 		    "target file status changed unexpectedly");
 	return 0;
@@ -139,16 +179,16 @@ lock_box(struct store_delivery *d, struct stat *st)
 
 /* How many LFs the end of the file lacks: torn mail must not eat ours. */
 static unsigned
-missing_newlines(int fd, off_t size)
+missing_newlines(int fd, off_t size, bool empty_line)
 {
 	char end[2] = { '\n', '\n' };
 	off_t at = size < 2 ? 0 : size - 2;
 
 	if (size == 0 || fd_pread_all(fd, end + 2 - (size - at),
 	    (size_t)(size - at), at) < 0 ||
-	    (end[1] == '\n' && end[0] == '\n'))
+	    (end[1] == '\n' && (end[0] == '\n' || !empty_line)))
 		return 0;
-	return end[1] == '\n' ? 1 : 2;
+	return end[1] == '\n' || !empty_line ? 1 : 2;
 }
 
 static int
@@ -156,11 +196,15 @@ append(struct store_delivery *d, const struct stat *st)
 {
 	struct copy c = { .job = &d->job, .to = d->fd,
 		.at = (uint64_t)st->st_size,
-		.newlines = missing_newlines(d->fd, st->st_size) };
+		.newlines = missing_newlines(d->fd, st->st_size,
+		    d->job.kind == STORE_MBOX) };
+	bool device = !S_ISREG(st->st_mode);
 	int err = copy_message(&c);
 
-	if (err == 0 && fsync(d->fd) < 0)
+	if (err == 0 && !device && fsync(d->fd) < 0)
 		err = errno;
+	if (err == 0 && device)
+		return 0;
 	if (err == 0 && (d->made || st->st_size == 0))
 		err = dir_sync(d->dir);
 	if (err == 0)
@@ -168,7 +212,7 @@ append(struct store_delivery *d, const struct stat *st)
 	errno = err;
 	store_fail(d, err, c.reading ? "error reading message: %m" :
 	    "error writing message: %m");
-	d->cut = ftruncate(d->fd, st->st_size) < 0 ? errno : 0;
+	d->cut = !device && ftruncate(d->fd, st->st_size) < 0 ? errno : 0;
 	d->full_box = c.over;
 	return err;
 }

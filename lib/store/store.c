@@ -110,6 +110,8 @@ begin(struct store_delivery *d)
 		store_refuse(d, "4.3.5", "mail system configuration error");
 	else if (d->job.kind == STORE_MAILDIR)
 		maildir_deliver(d);
+	else if (d->job.kind == STORE_MH)
+		mh_deliver(d);
 	else
 		mbox_deliver(d);
 }
@@ -117,7 +119,7 @@ begin(struct store_delivery *d)
 static bool
 strings_sane(const struct msg_store *job)
 {
-	return job->kind <= STORE_MBOX && job->queue_file >= 0 &&
+	return job->kind <= STORE_MH && job->queue_file >= 0 &&
 	    job->queue_id.n + job->path.n + job->base.n + job->sender.n +
 	    job->recipient.n + job->original.n < STRINGS_MAX;
 }
@@ -212,7 +214,8 @@ store_finish(struct store_delivery *d, int err)
 {
 	if (err == 0)
 		answer(d, SENT, "2.0.0", d->job.kind == STORE_MAILDIR ?
-		    "delivered to maildir" : "delivered to mailbox");
+		    "delivered to maildir" : d->job.kind == STORE_MH ?
+		    "delivered to MH folder" : "delivered to mailbox");
 	else if (d->full_box)	/* not a fault: it has its size */
 		answer(d, BOUNCED, "5.2.2", d->why);
 	else

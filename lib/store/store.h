@@ -1,5 +1,5 @@
 /*
- * store - writes mail into a mailbox: Maildir and mbox, for one uid.
+ * store - writes mail into a mailbox: Maildir, mbox, MMDF, MH, for one uid.
  *
  * Runs in the agent, which is that uid: no path is trusted further than the
  * uid reaches. Nothing here blocks the loop: what touches the disk runs in
@@ -63,9 +63,11 @@ bool		 store_fcntl_lock(int fd) MUST_USE;
 /* How far a text was taken: line start, lines seen. Begins as zeros. */
 struct store_text {
 	bool	 quote_from;	/* mbox: "From " at a line start gets '>' */
+	bool	 quote_mmdf;	/* MMDF: the same for a separator */
 	bool	 in_line;	/* the last byte put out was no LF */
 	uint64_t lines;		/* LFs put out */
 };
+#define STORE_MMDF_LINE	"\1\1\1\1"	/* before and behind each message */
 /* The most bytes that n bytes of input become. */
 #define STORE_TEXT_MAX(n) ((n) + (n) / 5 + 1)
 /*

@@ -10,23 +10,24 @@
 #include "store/store.h"
 
 #define FROM	  "From "
-#define FROM_SIZE (sizeof(FROM) - 1)
 
 size_t
 store_text(struct store_text *t, struct str in, bool last, char *out,
     size_t *n)
 {
 	const char *p = in.p, *end = in.p + in.n, *lf;
+	struct str quoted = t->quote_mmdf ? STR(STORE_MMDF_LINE) : STR(FROM);
+	bool quote = t->quote_from || t->quote_mmdf;
 	char *o = out;
 
 	while (p < end) {
 		size_t left = (size_t)(end - p), len;
 
-		if (t->quote_from && !t->in_line) {
-			size_t look = left < FROM_SIZE ? left : FROM_SIZE;
+		if (quote && !t->in_line) {
+			size_t look = left < quoted.n ? left : quoted.n;
 
-			if (memcmp(p, FROM, look) == 0) {
-				if (look == FROM_SIZE)
+			if (memcmp(p, quoted.p, look) == 0) {
+				if (look == quoted.n)
 					*o++ = '>';
 				else if (!last)
 					break;
@@ -82,7 +83,8 @@ store_prefix(const struct msg_store *job, int64_t now_s, struct buf *out)
 		else
 			address_quote_822(job->sender, out);
 		buf_printf(out, "  %s\n", date);
-	}
+	} else if (job->kind == STORE_MMDF)
+		buf_puts(out, STORE_MMDF_LINE "\n");
 	buf_puts(out, "Return-Path: <");
 	if (job->sender.n > 0)
 		address_quote_822(job->sender, out);

@@ -69,6 +69,11 @@ class Box(harness.Instance):
     def at(self, n, extension=""):
         return self.names.get(n, n) + extension + "@" + HOST
 
+    def service(self, line):
+        """A line more in master.cf."""
+        with open(os.path.join(self.etc, "master.cf"), "a") as f:
+            f.write(line.format(**self.names) + "\n")
+
     def aliases(self, *lines):
         """{al} stands for the user's name."""
         with open(os.path.join(self.etc, "aliases"), "w") as f:
@@ -97,8 +102,8 @@ class Box(harness.Instance):
         harness.wait_for(lambda: len(self.mbox(n)) >= count, seconds)
         return self.mbox(n)
 
-    def mail(self, *to, text="Subject: t\n\nbody\n", sender="sender@elsewhere.test"):
-        return self.send(text, to=list(to), sender=sender)
+    def mail(self, *to, text="Subject: t\n\nbody\n", sender=None):
+        return self.send(text, to=list(to), sender=self.addr("ann") if sender is None else sender)
 
     def empty(self, seconds=30):
         """Has all left the queue?"""

@@ -67,6 +67,9 @@ test_plan(void **state)
 		{ "[::1]:25 inet n - y - - smtpd -o { a = b c } -v",
 		    "[::1]:25", "-o service_session_limit=100 -o a=b c -v ",
 		    ROLE_SMTPD, 1 },
+		{ "x unix - n n - 3 pipe flags=Rq user=nobody argv=/bin/x {a b}",
+		    "x", "-o service_session_limit=3 flags=Rq user=nobody "
+		    "argv=/bin/x a b ", ROLE_PIPE, 1 },
 		{ "retry unix - - n - - error", "retry", "", ROLE_ERROR, 1 },
 		{ "local unix - n n - - local", "local", "", ROLE_LOCAL, 1 },
 		{ "cleanup unix n - n - 0 cleanup -o hopcount_limit=9",
