@@ -272,6 +272,18 @@ read_directory(struct tlskey *t, struct site *site, struct problems *p)
 /* --- sites --- */
 
 static void
+read_own(struct tlskey *t, struct site *site, const char *chain_files,
+    const char *const pairs[][2], struct problems *p)
+{
+	struct str chains = conf_get(site->conf, chain_files);
+
+	if (chains.n > 0)
+		read_chain_files(t, site, chain_files, chains, p);
+	else
+		read_pairs(t, site, pairs, p);
+}
+
+static void
 read_site(struct tlskey *t, struct site *site, struct problems *p)
 {
 	static const char *const server[][2] = {
@@ -280,15 +292,26 @@ read_site(struct tlskey *t, struct site *site, struct problems *p)
 		{ "smtpd_tls_dcert_file", "smtpd_tls_dkey_file" },
 		{ NULL, NULL }
 	};
-	struct str chains;
+	static const char *const smtp[][2] = {
+		{ "smtp_tls_cert_file", "smtp_tls_key_file" },
+		{ "smtp_tls_eccert_file", "smtp_tls_eckey_file" },
+		{ "smtp_tls_dcert_file", "smtp_tls_dkey_file" },
+		{ NULL, NULL }
+	};
+	static const char *const lmtp[][2] = {
+		{ "lmtp_tls_cert_file", "lmtp_tls_key_file" },
+		{ "lmtp_tls_eccert_file", "lmtp_tls_eckey_file" },
+		{ "lmtp_tls_dcert_file", "lmtp_tls_dkey_file" },
+		{ NULL, NULL }
+	};
 
+	if (strcmp(site->side, "smtp") == 0)
+		read_own(t, site, "smtp_tls_chain_files", smtp, p);
+	else if (strcmp(site->side, "lmtp") == 0)
+		read_own(t, site, "lmtp_tls_chain_files", lmtp, p);
 	if (strcmp(site->side, "smtpd") != 0)
 		return;
-	chains = conf_get(site->conf, "smtpd_tls_chain_files");
-	if (chains.n > 0)
-		read_chain_files(t, site, "smtpd_tls_chain_files", chains, p);
-	else
-		read_pairs(t, site, server, p);
+	read_own(t, site, "smtpd_tls_chain_files", server, p);
 	read_maps(t, site, p);
 	read_directory(t, site, p);
 }

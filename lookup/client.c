@@ -17,6 +17,7 @@ static const char *const maps[] = {
 	"smtp_discard_ehlo_keyword_address_maps",
 	"lmtp_discard_lhlo_keyword_address_maps",
 	"smtp_pix_workaround_maps", "lmtp_pix_workaround_maps",
+	"smtp_tls_policy_maps", "lmtp_tls_policy_maps",
 };
 /* Parameters that may name a UNIX socket of a mailbox server or filter. */
 static const char *const ways[] = {

@@ -9,6 +9,13 @@
 bool
 policy_next(struct session *s)
 {
-	(void)s;
-	return false;
+	return starttls_next(s);
+}
+
+/* One of them is done: the next, or the mail. */
+void
+policy_go(struct session *s)
+{
+	if (!policy_next(s))
+		hello_over(s);
 }

@@ -29,7 +29,8 @@ struct destination {
 	/* Of the site under way: */
 	struct str	 name, key;	/* its host or domain */
 	unsigned	 port, best;	/* best: lowest MX preference */
-	bool		 mx;
+	bool		 mx, mx_secure;
+	bool		 plain;		/* the next connection is without TLS */
 	struct dns_query *query;
 	struct mx_host	*hosts;
 	size_t		 nhosts, open;	/* open: lookups under way */
@@ -159,6 +160,7 @@ next_site(struct delivery *d)
 	t->n = t->at = t->tried = t->spoken = t->nhosts = 0;
 	t->lookup = (struct why){ .dsn = STR("") };
 	t->mx = false;
+	t->mx_secure = true;
 	if (was_used(t, site)) {
 		next_site(d);
 		return;
@@ -274,6 +276,50 @@ route_again(struct delivery *d)
 	next_address(d);
 }
 
+/* TLS failed, and is no must. */
+void
+route_plain(struct delivery *d)
+{
+	struct session *s = d->session;
+	struct destination *t = d->to;
+
+	d->session = NULL;
+	session_release(s);
+	t->at--;
+	t->tried--;
+	t->plain = true;
+	next_address(d);
+}
+
+struct str
+route_site(const struct delivery *d)
+{
+	const struct destination *t = d->to;
+
+	return t->site == 0 ? t->key : t->sites[t->site - 1];
+}
+
+struct str
+route_domain(const struct delivery *d)
+{
+	return d->to->name;
+}
+
+struct str
+route_canonical(const struct delivery *d)
+{
+	return d->to->v[d->to->at - 1].canonical;
+}
+
+bool
+route_secure(const struct delivery *d, bool *mx_secure)
+{
+	const struct destination *t = d->to;
+
+	*mx_secure = !t->mx || t->mx_secure;
+	return t->n > 0 && t->at > 0 && t->v[t->at - 1].secure;
+}
+
 void
 route_spoken(struct delivery *d)
 {
@@ -328,6 +374,7 @@ on_mx(void *ctx, const struct dns_answer *a)
 	struct smtp *s = d->smtp;
 
 	t->query = NULL;
+	t->mx_secure = a->secure;
 	if (a->found == NONE || (a->found == RETRY &&
 	    s->conf.ignore_mx_lookup_error)) {
 		look_up_host(d);	/* RFC 5321 5.1: an implicit MX */
@@ -401,14 +448,21 @@ take_answer(struct delivery *d, const struct dns_answer *a, struct str host,
     unsigned preference)
 {
 	struct destination *t = d->to;
+	size_t before;
 
 	for (size_t i = 0; a->found == FOUND && i < a->n; i++) {
 		const struct dns_record *r = &a->records[i];
 		uint8_t ip[16] = { 0 };
 
 		memcpy(ip, r->data.p, r->data.n < 16 ? r->data.n : 16);
+		before = t->n;
 		add_ip(d, r->type == DNS_A ? AF_INET : AF_INET6, ip,
 		    host, preference);
+		if (t->n == before)
+			continue;
+		t->v[before].secure = a->secure;
+		t->v[before].canonical = arena_str(d->arena, a->secure &&
+		    a->name.n > 0 ? a->name : host);
 	}
 	/* A failure that may pass wins over one that will not. */
 	if (a->found == RETRY)
@@ -536,11 +590,13 @@ on_connected(void *ctx, int fd, int err)
 	const struct address *a = &t->v[t->at - 1];
 	char text[64];
 	struct str ip = connect_text(&a->ss, text);
+	bool plain = t->plain;
 	struct why why;
 
 	t->connecting = NULL;
+	t->plain = false;
 	if (err == 0) {
-		session_new(d, &(struct peer){ .fd = fd, .host = a->host,
+		session_new(d, &(struct peer){ .fd = fd, .plain = plain, .host = a->host,
 		    .addr = ip, .port = t->port, .addr_key = addr_key(d, a),
 		    .dest_key = t->site == 1 ? t->key : STR("") });
 		return;

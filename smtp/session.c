@@ -10,7 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "smtp/smtp.h"
+#include "smtp/tls.h"
 
 static void	on_goodbye(struct session *, struct awaited,
 		    const struct esmtp_reply *);
@@ -32,6 +32,10 @@ static const struct state_def {
 	    TIME_OF(helo_timeout), on_hello },
 	[LHLO]	   = { "performing the LHLO handshake", "LHLO command",
 	    TIME_OF(helo_timeout), on_hello },
+	[STARTTLS] = { "performing the STARTTLS handshake",
+	    "STARTTLS command", TIME_OF(starttls_timeout), on_starttls },
+	[HANDSHAKE] = { "performing the TLS handshake", "STARTTLS command",
+	    TIME_OF(starttls_timeout), NULL },
 	[XFORWARD] = { "sending XFORWARD name/address",
 	    "XFORWARD name/address command", TIME_OF(xforward_timeout),
 	    on_xforward },
@@ -98,6 +102,11 @@ session_new(struct delivery *d, const struct peer *p)
 	stream_cork(s->stream, true);
 	session_await(s, GREETING, 0);
 	session_timer(s, GREETING);
+	s->no_tls = p->plain;
+	if (starttls_varies(s->smtp))
+		s->addr_key = STR("");
+	if (s->smtp->conf.tls_wrappermode && s->port != 0)
+		starttls_wrap(s);
 	return s;
 }
 
@@ -125,6 +134,7 @@ session_close(struct session *s)
 		return;
 	pool_remove(s);
 	ask_cancel(&s->ask);
+	tls_find_cancel(s);
 	content_free(s);
 	timer_free(&s->pause);
 	stream_free(&s->stream);
@@ -340,6 +350,7 @@ is_kept(const struct session *s, const struct delivery *d)
 	size_t others = 0;
 
 	if (s->broken || session_awaits(s) ||
+	    (s->tls != NULL && !s->tls_policy->reuse) ||
 	    (count > 0 && s->uses + 1 >= (unsigned)count) ||
 	    clock_steady_ms() - s->opened_ms >=
 	    c->connection_reuse_time_limit * 1000)

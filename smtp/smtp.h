@@ -11,6 +11,7 @@
  * order.c    preference, chance and balance among them (pure)
  * connect.c  a socket that is connected
  * pool.c     connections that are kept for more mail
+ * tls.h      TLS: policies, DANE, the handshake
  * policy.c   what must be so before mail may pass (TLS, login)
  * conf.c     pairs.def as two tables
  *
@@ -31,6 +32,7 @@
 #include "service/service.h"
 #include "sys/sys.h"
 #include "table/table.h"
+#include "tls/tls.h"
 
 struct smtp_conf {
 #define PAIR(type, member, ...)		conf_##type member;
@@ -70,6 +72,10 @@ struct smtp {				/* the process */
 	struct sockaddr_storage bind4, bind6;	/* ss_family 0: none */
 	struct match_list *own;		/* this machine's addresses */
 	struct match_list *cached;	/* connection_cache_destinations */
+	struct tls_side	*tls;		/* NULL: never any TLS */
+	struct tls_agent *tls_agent;	/* NULL: no certificate of ours */
+	unsigned	 tls_level;	/* enum tls_level of tls.h */
+	uint64_t	 tls_loglevel;
 	struct list	 deliveries, sessions;
 	struct pool_kept *pool;
 	struct buf	 line;		/* of the log, and of commands */
@@ -153,6 +159,8 @@ struct address {
 	struct sockaddr_storage ss;
 	unsigned   preference;
 	struct str host;		/* "mx.example", or the literal */
+	struct str canonical;		/* behind its aliases */
+	bool	   secure;		/* by DNSSEC */
 };
 /* Looks up, then reuses or connects: goes on by transaction_begin. */
 void		 route_begin(struct delivery *);
@@ -166,6 +174,14 @@ void		 route_spoken(struct delivery *);
 /* Do we speak with a port 25 that could be our own? */
 bool		 route_may_loop(const struct delivery *);
 void		 route_free(struct delivery *);
+/* The same server again, without TLS. */
+void		 route_plain(struct delivery *);
+/* The site as it is named, and its domain or host. */
+struct str	 route_site(const struct delivery *);
+struct str	 route_domain(const struct delivery *);
+/* The server's name behind aliases; did DNSSEC vouch for all of it? */
+struct str	 route_canonical(const struct delivery *);
+bool		 route_secure(const struct delivery *, bool *mx_secure);
 /* The pool's connection was dead before it heard of this mail. */
 void		 route_again(struct delivery *);
 void		 route_unix_done(struct delivery *, int fd, int err);
@@ -210,7 +226,7 @@ struct ask	*ask_map(struct smtp *, const char *parameter, enum map_kind,
 void		 ask_cancel(struct ask **);
 
 /* --- session.c --- */
-enum state { GREETING, EHLO, HELO, LHLO, XFORWARD, MAIL, RCPT, DATA, CONTENT,
+enum state { GREETING, EHLO, HELO, LHLO, STARTTLS, HANDSHAKE, XFORWARD, MAIL, RCPT, DATA, CONTENT,
 	END, RSET, QUIT, REST, STATE__MAX };
 
 /* A reply that is to come, and whose. */
@@ -242,7 +258,14 @@ struct session {			/* one server, from connect to close */
 	bool		  handed;	/* all content is out, or may be */
 	bool		  closed;
 	unsigned	  busy;		/* calls that still look at it */
-	struct ask	 *ask;		/* of hello.c */
+	struct ask	 *ask;		/* of hello.c, tls_find.c */
+	struct tls	 *tls;		/* lives in the stream; NULL: none */
+	struct tls_policy *tls_policy;	/* NULL: not known yet */
+	struct str	  policy_key;	/* that is asked for next */
+	struct dns_query *tlsa;
+	unsigned	  tlsa_tries;
+	bool		  wrap, no_tls;	/* TLS from the first byte; none */
+	bool		  insecure_mx;	/* DANE only says: encrypt */
 	unsigned	  discard;	/* OFFER_ bits, of this very server */
 	bool		  discard_known;
 	/* transaction.c, content.c: */
@@ -262,6 +285,7 @@ struct peer {			/* a connected socket; keys: of the pool */
 	struct str host, addr;
 	unsigned   port;	/* 0: a UNIX socket */
 	struct str dest_key, addr_key;
+	bool	   plain;	/* no TLS: it has failed */
 };
 /* The delivery is its first. */
 struct session	*session_new(struct delivery *, const struct peer *);
@@ -304,6 +328,19 @@ void		 hello_over(struct session *);
  * must happen first (STARTTLS, AUTH), or has failed; that goes on itself.
  */
 bool		 policy_next(struct session *);
+void		 policy_go(struct session *);
+
+/* --- starttls.c --- */
+void		 starttls_open(struct smtp *, struct problems *);
+/* Does what is asked of a server depend on the destination? */
+bool		 starttls_varies(const struct smtp *);
+bool		 starttls_next(struct session *);	/* as policy_next */
+void		 starttls_wrap(struct session *);
+void		 starttls_wrapped(struct session *);
+void		 on_starttls(struct session *, struct awaited,
+		    const struct esmtp_reply *);
+/* tls_find.c */
+void		 tls_find_cancel(struct session *);
 
 /* --- transaction.c --- */
 void		 transaction_begin(struct session *);

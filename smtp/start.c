@@ -13,6 +13,7 @@
 static void	on_check(void *ctx, struct service *, struct problems *);
 static void	on_start(void *ctx, struct service *);
 static void	on_talk(void *ctx, struct talk *, enum msg);
+static void	on_solo(void *ctx, struct channel *, enum msg, const void *);
 static void	on_stop(void *ctx);
 static void	read_common(struct smtp *, struct conf *);
 static void	read_lookups(struct smtp *, struct problems *);
@@ -28,7 +29,8 @@ smtp_main(enum role role, int argc, char **argv)
 		.params = s.lmtp ? lmtp_params : smtp_params,
 		.nparams = s.lmtp ? lmtp_nparams : smtp_nparams,
 		.conf = &s.conf, .ctx = &s, .check = on_check,
-		.start = on_start, .on_talk = on_talk, .on_stop = on_stop,
+		.start = on_start, .on_talk = on_talk, .on_solo = on_solo,
+		.on_stop = on_stop,
 	};
 
 	return service_main(&def, argc, argv);
@@ -98,6 +100,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	if (s->port == 0)
 		problem(s, p, "tcp_port: unknown port", s->conf.tcp_port);
 	read_lookups(s, p);
+	starttls_open(s, p);
 	read_bind(s, s->conf.bind_address, AF_INET, p);
 	read_bind(s, s->conf.bind_address6, AF_INET6, p);
 	s->discard = esmtp_offer_bits(s->conf.discard_keywords, &unknown);
@@ -216,6 +219,15 @@ on_talk(void *ctx, struct talk *talk, enum msg id)
 {
 	(void)id;
 	delivery_on_talk(ctx, talk);
+}
+
+static void
+on_solo(void *ctx, struct channel *c, enum msg id, const void *msg)
+{
+	struct smtp *s = ctx;
+
+	(void)c;
+	(void)tls_agent_solo(s->tls_agent, id, msg);
 }
 
 /*

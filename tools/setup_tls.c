@@ -47,8 +47,9 @@ setup_tls_main(struct buf *b, const char *path)
 	buf_printf(b, "\n# Key and certificate: put a real one in place of it, "
 	    "or name its files here.\n# A change is noticed; no reload is "
 	    "needed.\nsmtpd_tls_chain_files = %s\n"
-	    "# TLS for whoever wants it, from others.\n"
+	    "# TLS for whoever wants it, from others and to others.\n"
 	    "smtpd_tls_security_level = may\n"
+	    "smtp_tls_security_level = may\n"
 	    "smtpd_tls_protocols = >=TLSv1.2\n"
 	    "smtpd_tls_mandatory_protocols = >=TLSv1.2\n"
 	    "# Ciphers with a digest of their own are older ones.\n"
@@ -58,6 +59,7 @@ setup_tls_main(struct buf *b, const char *path)
 	    "$smtpd_tls_exclude_ciphers\n"
 	    "tls_preempt_cipherlist = yes\n"
 	    "smtpd_tls_loglevel = 1\n"
+	    "smtp_tls_loglevel = 1\n"
 	    "smtpd_tls_received_header = yes\n"
 	    "# No password without TLS.\n"
 	    "smtpd_tls_auth_only = yes\n", path);

@@ -44,7 +44,9 @@ struct tls_side {
 	struct tls_ticket_key tickets[TLS_TICKET_KEYS];
 	size_t		 ntickets;
 	const EVP_MD	*digest;	/* of fingerprints */
-	bool		 server, ask_cert;
+	struct conf	*conf;
+	struct map	*sessions;	/* a client's: key, SSL_SESSION */
+	bool		 server, ask_cert, many_labels;
 };
 /* Handshakes at one time that may wait for a signature; others wait. */
 #define TLS_HANDSHAKES_MAX 256
@@ -62,6 +64,9 @@ struct tls {
 	struct tls_chains *named;	/* for the name that the client gave */
 	enum ask	 name, sign;
 	bool		 has_job, done, broken;
+	struct wanted	*wanted;	/* client.c: what must be proved */
+	char		*session_key;	/* in side->sessions */
+	bool		 matched;	/* it was */
 	bool		 by_name;	/* its name has chains of its own */
 	/* The signature that is asked for: the job's memory. */
 	uint64_t	 key;
@@ -81,8 +86,10 @@ void		 provider_unload(struct providers *);
 /* session.c: in a job. Waits for the signature; false: none. */
 bool		 session_sign(struct tls_side *, uint64_t key, unsigned scheme,
 		    struct str tbs, struct buf *signature);
-struct tls	*session_start(struct tls_side *, struct stream *,
+struct tls	*session_make(struct tls_side *, struct stream *,
 		    const struct tls_ops *, void *ctx);
+void		 session_run(struct tls *);
+void		 session_unmake(struct tls *);
 /* print.c */
 void		 info_free(struct tls_info **);
 /* trust.c */
@@ -97,6 +104,15 @@ bool		 options_ciphers(struct conf *, struct str grade,
 		    struct buf *why);
 bool		 options_apply(SSL_CTX *, const struct tls_conf *,
 		    struct conf *, struct buf *why);
+struct tls_side	*side_new(const struct tls_conf *, const struct tls_keys *,
+		    void *keys_ctx, struct buf *why);
+bool		 side_load_trust(struct tls_side *, const struct tls_conf *,
+		    struct conf *, struct buf *why);
+void		 side_set_modes(struct tls_side *);
+/* client.c */
+void		 client_check(struct tls *);	/* after the handshake */
+void		 client_free(struct tls *);
+void		 client_forget_sessions(struct tls_side *);
 /* ticket.c */
 void		 ticket_setup(struct tls_side *, int64_t session_s);
 /* key.c: a certificate's key as the number of it. */

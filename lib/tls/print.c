@@ -234,8 +234,9 @@ fill_peer(struct tls_info *info, const struct tls *t, X509 *peer)
 	n = i2d_PUBKEY(X509_get0_pubkey(peer), &der);
 	put_print(&b, md, der, n);
 	info->key_print = keep_text(info, &at, &b);
-	info->trust = SSL_get_verify_result(t->ssl) == X509_V_OK ?
-	    TLS_TRUSTED : TLS_UNTRUSTED;
+	info->trust = t->matched ? TLS_VERIFIED :
+	    SSL_get_verify_result(t->ssl) == X509_V_OK ? TLS_TRUSTED :
+	    TLS_UNTRUSTED;
 	ERR_clear_error();
 }
 

@@ -32,7 +32,7 @@ static const struct stream_filter filter = {
 };
 
 struct tls *
-session_start(struct tls_side *side, struct stream *stream,
+session_make(struct tls_side *side, struct stream *stream,
     const struct tls_ops *ops, void *ctx)
 {
 	struct tls *t = mem_new(sizeof(*t));
@@ -46,17 +46,31 @@ session_start(struct tls_side *side, struct stream *stream,
 	if (t->ssl == NULL || SSL_set_fd(t->ssl, stream_fd(stream)) != 1)
 		die("OpenSSL: no session");
 	SSL_set_app_data(t->ssl, t);
-	stream_filter(stream, &filter, t);
 	return t;
+}
+
+/* From now on the stream has it. */
+void
+session_run(struct tls *t)
+{
+	stream_filter(t->stream, &filter, t);
+}
+
+void
+session_unmake(struct tls *t)
+{
+	SSL_free(t->ssl);
+	mem_free(t);
 }
 
 struct tls *
 tls_accept(struct tls_side *side, struct stream *stream,
     const struct tls_ops *ops, void *ctx)
 {
-	struct tls *t = session_start(side, stream, ops, ctx);
+	struct tls *t = session_make(side, stream, ops, ctx);
 
 	SSL_set_accept_state(t->ssl);
+	session_run(t);
 	return t;
 }
 
@@ -183,6 +197,8 @@ begun(void *ctx, int err)
 	struct tls *t = ctx;
 
 	tls_chains_free(&t->named);
+	if (err == 0 && !t->side->server)
+		client_check(t);
 	t->ops->on_handshake(t->ctx, err == 0);
 }
 
@@ -358,5 +374,6 @@ end(void *ctx)
 	buf_free(&t->signature);
 	mem_free(t->error);
 	info_free(&t->info);
+	client_free(t);
 	mem_free(t);
 }

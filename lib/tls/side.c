@@ -110,7 +110,7 @@ side_choose_chain(SSL *ssl, void *arg)
 	struct tls_side *side = arg;
 	struct tls *t = SSL_get_app_data(ssl);
 	const struct tls_chains *c = side->chains;
-	const char *name = side->server ?
+	const char *name = side->server && side->keys != NULL ?
 	    SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
 
 	if (name != NULL && t->name != ASK_ANSWERED &&
@@ -163,8 +163,8 @@ cstr(struct str s)
 }
 
 /* Authorities; a directory is opened at each look-up, so it is read now. */
-static bool
-load_trust(struct tls_side *side, const struct tls_conf *tc, struct conf *conf,
+bool
+side_load_trust(struct tls_side *side, const struct tls_conf *tc, struct conf *conf,
     struct buf *why)
 {
 	char *file = cstr(tc->ca_file), *path = cstr(tc->ca_path);
@@ -204,8 +204,8 @@ digest_find(struct str name, struct buf *why)
 	return md;
 }
 
-static void
-set_modes(struct tls_side *side)
+void
+side_set_modes(struct tls_side *side)
 {
 	long modes = SSL_MODE_ENABLE_PARTIAL_WRITE |
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS;
@@ -219,7 +219,7 @@ set_modes(struct tls_side *side)
 	    SSL_OP_NO_COMPRESSION);
 }
 
-static struct tls_side *
+struct tls_side *
 side_new(const struct tls_conf *tc,
     const struct tls_keys *keys, void *keys_ctx, struct buf *why)
 {
@@ -243,13 +243,14 @@ tls_server_new(const struct tls_conf *tc, struct conf *conf,
 	unsigned char id[SHA256_DIGEST_LENGTH];
 
 	side->server = true;
+	side->conf = conf;
 	side->ctx = SSL_CTX_new(TLS_server_method());
 	if (side->ctx == NULL)
 		die("OpenSSL: no context");
-	set_modes(side);
+	side_set_modes(side);
 	if (side->digest == NULL ||
 	    !options_apply(side->ctx, tc, conf, why) ||
-	    !load_trust(side, tc, conf, why)) {
+	    !side_load_trust(side, tc, conf, why)) {
 		tls_side_free(&side);
 		return NULL;
 	}
@@ -274,6 +275,7 @@ tls_side_free(struct tls_side **sp)
 	if (side == NULL)
 		return;
 	tls_chains_free(&side->chains);
+	client_forget_sessions(side);
 	SSL_CTX_free(side->ctx);
 	provider_unload(&side->providers);
 	OPENSSL_cleanse(side->tickets, sizeof(side->tickets));

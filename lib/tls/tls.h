@@ -83,6 +83,38 @@ struct tls_ops {
 /* The stream has nothing unsent; its input so far is dropped. */
 struct tls	*tls_accept(struct tls_side *, struct stream *,
 		    const struct tls_ops *, void *ctx);
+/*
+ * A client's session: what is offered, and what the server must prove. All
+ * texts are used during the call alone.
+ */
+struct tls_tlsa { unsigned usage, selector, matching; struct str data; };
+struct tls_want {
+	struct str	protocols, grade, exclude;	/* as in tls_conf */
+	struct str	server_name;	/* to ask for by SNI; "" */
+	/* Names, one of which the certificate must have: "mx.example",
+	 * ".example" for all below it. */
+	const struct str *names;
+	size_t		nnames;
+	const struct str *prints;	/* or one of these fingerprints */
+	size_t		nprints;
+	/* Or DANE: RFC 6698, RFC 7671; base is the name they stand at. */
+	const struct tls_tlsa *tlsa;
+	size_t		ntlsa;
+	struct str	base;
+	/* Sessions with the same key may be resumed; "" for none. */
+	struct str	key;
+};
+/* NULL with *why: the offer is none. */
+struct tls	*tls_connect(struct tls_side *, struct stream *,
+		    const struct tls_want *, const struct tls_ops *, void *ctx,
+		    struct buf *why);
+/* Is that record one that SMTP uses (RFC 7672 3.1), by a digest we know? */
+bool		 tls_tlsa_usable(const struct tls_tlsa *, struct str digests);
+/* "mx.example" of a certificate against a wanted name (pure). */
+bool		 tls_name_matches(struct str cert, struct str wanted,
+		    bool many_labels);
+bool		 tls_words_valid(struct conf *, struct str protocols,
+		    struct str grade, struct str exclude, struct buf *why);
 /* Answers to tls_keys; NULL: the side's own chains. */
 void		 tls_named(struct tls *, struct tls_chains *);
 void		 tls_signed(struct tls *, bool ok, struct str signature);

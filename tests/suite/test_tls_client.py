@@ -1,0 +1,235 @@
+"""TLS to other servers: each level against each kind of certificate, DANE
+(RFC 7672), fall-back, resumption, client certificates, what is refused.
+"""
+import base64
+import contextlib
+import hashlib
+import os
+import re
+import ssl
+import sys
+import tempfile
+
+from dns import DNS
+from harness import Instance, main, need, wait_for
+from tls import Authority, TlsServer, fingerprint, openssl
+
+HOSTS = {"good": "127.0.1.1", "expired": "127.0.1.2", "wrong": "127.0.1.3", "self": "127.0.1.4"}
+NOT_TRUSTED = "Server certificate not trusted"
+NOT_VERIFIED = "Server certificate not verified"
+
+# level: what comes of good, expired, wrong name, self-signed. A word of the
+# log for mail that is sent, else why it waits.
+LEVELS = {
+    "none": ("plain", "plain", "plain", "plain"),
+    "may": ("Trusted", "Untrusted", "Trusted", "Untrusted"),
+    "encrypt": ("Trusted", "Untrusted", "Trusted", "Untrusted"),
+    "verify": ("Verified", NOT_TRUSTED, NOT_VERIFIED, NOT_TRUSTED),
+    "secure": ("Verified", NOT_TRUSTED, NOT_VERIFIED, NOT_TRUSTED),
+    "fingerprint": ("Verified", NOT_TRUSTED, NOT_VERIFIED, NOT_TRUSTED),
+}
+
+
+@contextlib.contextmanager
+def world(settings=(), modes=None, zone="", ca_server=None):
+    """A server for each kind of certificate, all on one port."""
+    directory = tempfile.mkdtemp(prefix="postern-ca-")
+    os.chmod(directory, 0o755)
+    ca = Authority(directory)
+    certs = {
+        "good": ca.make("good", ["mx.good.test", "*.good.test"]),
+        "expired": ca.make("expired", ["mx.expired.test", "*.expired.test"], days=-1),
+        "wrong": ca.make("wrong", ["mx.elsewhere.test"], "rsa"),
+        "self": ca.self_signed("self", ["mx.self.test", "*.self.test"]),
+    }
+    with contextlib.ExitStack() as stack:
+        servers, port = {}, 0
+        for name, host in HOSTS.items():
+            chain = certs[name][1] if name == "self" else ca.chain(certs[name][1])
+            s = TlsServer(host, port, chain, certs[name][0],
+                          (modes or {}).get(name, "starttls"), ca=ca_server and ca.cert)
+            servers[name], port = stack.enter_context(s), s.port
+        dns = stack.enter_context(DNS(zone))
+        for name, host in HOSTS.items():
+            dns.add("mx.%s.test A %s" % (name, host))
+            dns.add("*.%s.test MX 10 mx.%s.test" % (name, name))
+            dns.add("%s.test MX 10 mx.%s.test" % (name, name))
+        i = Instance(dns=dns, settings=["smtp_tcp_port = %d" % port, "smtp_tls_loglevel = 1",
+                                        "inet_interfaces = 127.0.0.1", "smtp_tls_CAfile = " + ca.cert,
+                                        "minimal_backoff_time = 1000s", *settings])
+        i.ca, i.certs, i.tcp = ca, certs, port
+        stack.enter_context(i)
+        yield i, servers, dns
+
+
+def policy(i, lines):
+    with open(os.path.join(i.etc, "tls_policy"), "w") as f:
+        f.write("\n".join(lines) + "\n")
+    i.set("smtp_tls_policy_maps = texthash:%s/tls_policy" % i.etc)
+    before = set(i.pids("smtp") + i.pids("lookup"))
+    i.run("postern", "-c", i.etc, "reload")
+    need(wait_for(lambda: not before & {p for p, _ in i.children()} and i.pids("smtp") and i.pids("lookup")))
+
+
+def send(i, *to):
+    for address in to:
+        i.run("sendmail", "-f", "ann@example.test", address, stdin=b"Subject: x\n\nbody\n")
+
+
+def result(i, to, seconds=30):
+    m = wait_for(lambda: re.search(r"to=<%s>, .*status=(\w+) (.*)" % re.escape(to), i.log()), seconds)
+    need(m, "no result for", to, i.log()[-2500:])
+    return m.group(1), m.group(2)
+
+
+def established(i, host):
+    return re.findall(r"(\w+) TLS connection established to mx\.%s\.test" % host, i.log())
+
+
+def test_levels():
+    with world() as (i, servers, _):
+        lines = []
+        for level in LEVELS:
+            for kind in HOSTS:
+                extra = " match=" + fingerprint(i.certs["good"][1]) if level == "fingerprint" else ""
+                lines.append("%s.%s.test %s%s" % (level, kind, level, extra))
+        policy(i, lines)
+        for level, wants in LEVELS.items():
+            for kind, want in zip(HOSTS, wants):
+                before, to = len(established(i, kind)), "u@%s.%s.test" % (level, kind)
+                mails = len(servers[kind].mails)
+                send(i, to)
+                status, text = result(i, to)
+                new = established(i, kind)[before:]
+                if want == "plain":
+                    need(status == "sent" and not new and not servers[kind].mails[mails][0], to, status, text, new)
+                elif " " in want:
+                    need(status == "deferred" and want in text, to, status, text, new)
+                    need(len(servers[kind].mails) == mails, "mail was given to", to)
+                else:
+                    need(status == "sent" and new == [want] and servers[kind].mails[mails][0],
+                         to, status, text, new)
+
+
+def tlsa(cert, usage=3, selector=1, matching=1):
+    """A record for a certificate: of its key (1) or the whole (0)."""
+    der = ssl.PEM_cert_to_DER_cert(open(cert).read())
+    if selector == 1:
+        pem = openssl("x509", "-in", cert, "-noout", "-pubkey")
+        der = base64.b64decode("".join(line for line in pem.splitlines() if "-----" not in line))
+    data = {0: der, 1: hashlib.sha256(der).digest(), 2: hashlib.sha512(der).digest()}[matching]
+    return "%d %d %d %s" % (usage, selector, matching, data.hex())
+
+
+def test_dane():
+    """RFC 7672: each kind of record, with and without DNSSEC."""
+    with world(settings=["smtp_tls_security_level = dane"]) as (i, servers, dns):
+        dns.secure = True
+        good, wrong = i.certs["good"][1], i.certs["wrong"][1]
+        ca = tlsa(i.ca.cert, 2, 0, 1)
+        rows = (
+            # (server, records, insecure, dane, dane-only)
+            ("good", [tlsa(good)], False, "Verified", "Verified"),
+            ("good", [tlsa(good, 3, 0, 2)], False, "Verified", "Verified"),
+            ("good", [ca], False, "Verified", "Verified"),
+            ("good", [tlsa(wrong)], False, NOT_TRUSTED, NOT_TRUSTED),
+            ("good", [tlsa(wrong), tlsa(good)], False, "Verified", "Verified"),
+            # DANE-EE: dates and names do not count; DANE-TA: they do.
+            ("expired", [tlsa(i.certs["expired"][1])], False, "Verified", "Verified"),
+            ("wrong", [tlsa(wrong)], False, "Verified", "Verified"),
+            ("self", [tlsa(i.certs["self"][1])], False, "Verified", "Verified"),
+            ("wrong", [ca], False, "Server certificate not", "Server certificate not"),
+            # None that can be used (PKIX): encryption alone.
+            ("self", [tlsa(i.certs["self"][1], 1)], False, "Untrusted", "unusable"),
+            ("self", [], False, "Untrusted", "no TLSA records found"),
+            # Without DNSSEC records mean nothing.
+            ("good", [tlsa(wrong)], True, "Trusted", "non DNSSEC destination"),
+        )
+        for level in ("dane", "dane-only"):
+            i.set("smtp_tls_security_level = " + level)
+            policy(i, ["never.test none"])
+            for n, (kind, records, insecure, *wants) in enumerate(rows):
+                name = "_%d._tcp.mx.%s.test" % (i.tcp, kind)
+                for record in records:
+                    dns.add(name + " TLSA " + record)
+                dns.secure = not insecure
+                to = "r%d@%s.%s.test" % (n, level, kind)
+                before, want = len(established(i, kind)), wants[level == "dane-only"]
+                send(i, to)
+                status, text = result(i, to)
+                new = established(i, kind)[before:]
+                if " " in want or want == "unusable":
+                    need(status == "deferred" and want in text, n, to, status, text, new)
+                else:
+                    need(status == "sent" and new == [want], n, to, status, text, new)
+                dns.remove(name)
+        # What can't be looked up is no reason to go without.
+        i.set("smtp_tls_security_level = dane")
+        policy(i, ["never.test none"])
+        dns.secure = True
+        dns.fail("_%d._tcp.mx.good.test" % i.tcp, "servfail")
+        send(i, "fail@x.good.test")
+        status, text = result(i, "fail@x.good.test")
+        need(status == "deferred" and "TLSA lookup error" in text, status, text)
+        need(servers["good"].names[-1] is None or servers["good"].names[-1] == "mx.good.test", servers["good"].names)
+        need("mx.good.test" in servers["good"].names, "no SNI with DANE", servers["good"].names)
+
+
+def test_what_servers_refuse():
+    modes = {"good": "plain", "expired": "refuse", "wrong": "break", "self": "inject"}
+    with world(modes=modes) as (i, servers, _):
+        policy(i, ["%s.%s.test %s" % (level, kind, level) for level in ("may", "encrypt") for kind in HOSTS] +
+               ["bad.good.test sometimes", "old.self.test encrypt protocols=TLSv9"])
+        for to, want, why in (
+                ("a@may.good.test", "sent", ""),
+                ("a@encrypt.good.test", "deferred", "TLS is required, but was not offered by host mx.good.test"),
+                ("a@may.expired.test", "sent", ""),
+                ("a@encrypt.expired.test", "deferred", "refused to start TLS: 454 4.7.0 not now"),
+                ("a@may.wrong.test", "deferred", "Cannot start TLS: handshake failure"),
+                ("a@encrypt.wrong.test", "deferred", "Cannot start TLS: handshake failure"),
+                # CVE-2021-38371 and its kin: a reply from before.
+                ("a@may.self.test", "deferred", "remote protocol error"),
+                ("a@encrypt.self.test", "deferred", "remote protocol error"),
+                ("a@bad.good.test", "deferred", "client TLS configuration problem"),
+                ("a@old.self.test", "deferred", "")):
+            send(i, to)
+            status, text = result(i, to)
+            need(status == want and why in text, to, status, text)
+        need("SSL_connect error to mx.wrong.test[127.0.1.3]:%d: " % i.tcp in i.log())
+
+
+def test_without_tls_when_it_has_waited():
+    """may: a handshake that fails is no wall, once the message has waited."""
+    with world(settings=["minimal_backoff_time = 1s", "maximal_backoff_time = 1s", "queue_run_delay = 1s",
+                         "smtp_tls_security_level = may"], modes={"good": "break"}) as (i, servers, _):
+        send(i, "a@good.test")
+        need(wait_for(lambda: servers["good"].mails, 40), i.log()[-2000:])
+        need(not servers["good"].mails[0][0])
+        need("Cannot start TLS: handshake failure" in i.log(), "the first try")
+
+
+def test_wrapper_resumption_names_certificates():
+    modes = {name: "wrapper" for name in HOSTS}
+    settings = ["smtp_tls_wrappermode = yes", "smtp_tls_security_level = encrypt",
+                "smtp_tls_servername = hostname"]
+    with world(settings=settings, modes=modes, ca_server=True) as (i, servers, _):
+        key, cert = i.ca.make("me", ["me.test"], client=True)
+        i.set("smtp_tls_chain_files = %s, %s" % (key, cert))
+        policy(i, ["secure.good.test secure", "none.good.test none", "v12.good.test encrypt protocols=TLSv1.2"])
+        for n in range(3):
+            send(i, "u%d@secure.good.test" % n)
+            need(result(i, "u%d@secure.good.test" % n)[0] == "sent", i.log()[-2000:])
+        s = servers["good"]
+        need(s.names[:3] == ["mx.good.test"] * 3, s.names)
+        need(s.resumed == [False, True, True], s.resumed)
+        need(established(i, "good") == ["Verified"] * 3, established(i, "good"))
+        need(s.peers[0] == ssl.PEM_cert_to_DER_cert(open(cert).read()), "no certificate of ours")
+        # No such port without TLS, whatever a policy says; and versions.
+        send(i, "a@none.good.test", "a@v12.good.test")
+        need(result(i, "a@none.good.test")[0] == "sent")
+        need(result(i, "a@v12.good.test")[0] == "sent")
+        need("TLSv1.2" in s.versions, s.versions)
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
