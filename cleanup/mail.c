@@ -99,6 +99,9 @@ mail_new(struct cleanup *c, const struct msg_mail_begin *b)
 	m->c = c;
 	m->arena = arena_new(2 * (size_t)MEMORY_MAX);
 	keep_begin(m, b);
+	/* Copies are of what people send. */
+	if ((b->flags & MAIL_BOUNCE) != 0)
+		m->begin.flags |= MAIL_NO_BCC;
 	m->hold = (b->flags & MAIL_HOLD) != 0;
 	m->discard = (b->flags & MAIL_DISCARD) != 0;
 	buf_init(&m->line, (size_t)c->line_max + 2);

@@ -228,6 +228,7 @@ static void
 setup_checks(struct cleanup *c, struct conf *conf, struct problems *problems)
 {
 	const struct cleanup_conf *cc = &c->conf;
+	struct str list = cc->internal_mail_filter_classes, item;
 	unsigned faults = 0;
 
 	c->checks = checks_open(conf, &checks_names, CHECKS_ALL, problems);
@@ -252,6 +253,12 @@ setup_checks(struct cleanup *c, struct conf *conf, struct problems *problems)
 	    .flat = cc->disable_mime_input_processing };
 	c->inspects_reports = lists(cc->internal_mail_filter_classes,
 	    STR("bounce"));
+	while (conf_list_next(&list, &item))
+		if (!str_eq_nocase(item, STR("bounce")) &&
+		    !str_eq_nocase(item, STR("notify")))
+			problem_add(problems, true, NULL, 0,
+			    "internal_mail_filter_classes: unknown word: "
+			    STRF, STRV(item));
 	c->rejects_bytes = setup_bytes(cc->message_reject_characters,
 	    c->reject);
 	c->strips_bytes = setup_bytes(cc->message_strip_characters, c->strip);

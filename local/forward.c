@@ -144,7 +144,7 @@ send_envelope(struct forward *f, const struct forward_to *to)
 	bool list = to->list;		/* RFC 3461 5.2.7.1 */
 	char from[64];
 	struct msg_mail_begin m = {
-		.flags = MAIL_NO_CHECKS | ((d->flags & DELIVER_SMTPUTF8) !=
+		.flags = MAIL_NO_CHECKS | MAIL_NO_BCC | ((d->flags & DELIVER_SMTPUTF8) !=
 		    0 ? MAIL_SMTPUTF8 : 0),
 		.sender = to->sender,
 		.dsn_envid = list ? STR("") : d->dsn_envid,
