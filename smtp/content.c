@@ -10,6 +10,8 @@
 
 #include "smtp/smtp.h"
 
+#define OUT_MAX	((size_t)32 << 20)	/* of a block, or of a header */
+
 enum part { HEADER, BODY, DOT, ALL_OUT };
 
 struct content_out {
@@ -18,6 +20,8 @@ struct content_out {
 	bool		 bdat, stuffs;
 	struct stuffer	 stuffer;
 	struct buf	 buf;		/* what the stuffer made */
+	struct convert	*convert;	/* NULL: nothing changes */
+	struct buf	 made;		/* what convert made */
 };
 
 static void	pump(struct session *);
@@ -74,7 +78,7 @@ content_is_small(const struct delivery *d)
 bool
 content_fits_bdat(const struct session *s)
 {
-	return !folds(s);
+	return !folds(s) && !convert_wanted(s);
 }
 
 static bool
@@ -99,14 +103,28 @@ content_header_is_ascii(struct delivery *d)
 	return true;
 }
 
+bool
+content_header(struct delivery *d, struct buf *header)
+{
+	size_t n = (size_t)d->msg.header_len;
+	char *p = buf_space(header, n);
+
+	if (p == NULL || fd_pread_all(d->msg.queue_file, p, n,
+	    (off_t)d->msg.header_off) != (ssize_t)n)
+		return false;
+	header->n += n;
+	return true;
+}
+
 /* Our own fault, and the server has half a message: no dot for that. */
 static void
 unreadable(struct session *s)
 {
-	struct why why = why_printf(s->d, "4.3.0",
-	    "queue file read error");
+	struct why why = why_printf(s->d, "4.3.0", "%s", s->out != NULL &&
+	    s->out->convert != NULL && convert_failed(s->out->convert) ?
+	    "table lookup problem" : "queue file read error");
 
-	log_at(LL_WARN, s->d->msg.queue_id, "queue file read error");
+	log_at(LL_WARN, s->d->msg.queue_id, STRF, STRV(why.text));
 	s->handed = false;
 	session_refused(s, &why);
 }
@@ -202,7 +220,7 @@ content_begin(struct session *s, bool bdat)
 		session_say(s, "BDAT %llu LAST",
 		    (unsigned long long)(m->header_len + m->body_len));
 	await_end(s);
-	if (content_is_small(s->d) && !delays_dot(s)) {
+	if (content_is_small(s->d) && !delays_dot(s) && !convert_wanted(s)) {
 		begin_small(s, bdat);
 		return;
 	}
@@ -215,7 +233,10 @@ content_begin(struct session *s, bool bdat)
 	o->stuffs = !bdat;
 	stuffer_init(&o->stuffer, true,
 	    (size_t)s->smtp->conf.line_length_limit);
-	buf_init(&o->buf, 4 * BLOCK_MAX);
+	buf_init(&o->buf, OUT_MAX);
+	buf_init(&o->made, OUT_MAX);
+	if (convert_wanted(s))
+		o->convert = convert_new(s, &o->made);
 	s->xfer_until_ms = clock_steady_ms() +
 	    s->smtp->conf.data_xfer_timeout * 1000 + (int64_t)(m->header_len +
 	    m->body_len) * 1000 / s->smtp->conf.min_data_rate;
@@ -228,12 +249,38 @@ content_free(struct session *s)
 {
 	if (s->out == NULL)
 		return;
+	convert_free(&s->out->convert);
+	buf_free(&s->out->made);
 	buf_free(&s->out->buf);
 	mem_free(s->out);
 	s->out = NULL;
 }
 
-/* A block of this part. False: it can't be read. */
+/* A header that changes is taken whole. */
+static bool
+send_header(struct session *s)
+{
+	struct content_out *o = s->out;
+	struct buf header;
+	bool done;
+
+	buf_init(&header, OUT_MAX);
+	done = content_header(s->d, &header);
+	if (done) {
+		buf_clear(&o->made);
+		convert_header(o->convert, buf_view(&header));
+		done = !convert_failed(o->convert);
+	}
+	buf_free(&header);
+	buf_clear(&o->buf);
+	stuffer_feed(&o->stuffer, buf_view(&o->made), &o->buf);
+	if (done)
+		stream_write(s->stream, buf_view(&o->buf));
+	o->at = o->end;
+	return done;
+}
+
+/* A block of this part. False: it can't be read, or a table failed. */
 static bool
 send_block(struct session *s)
 {
@@ -242,9 +289,18 @@ send_block(struct session *s)
 	    BLOCK_MAX;
 	struct str block = { s->smtp->block, n };
 
+	if (o->convert != NULL && o->part == HEADER)
+		return send_header(s);
 	if (!read_block(s, o->at, n))
 		return false;
 	o->at += n;
+	if (o->convert != NULL) {
+		buf_clear(&o->made);
+		convert_body(o->convert, block);
+		block = buf_view(&o->made);
+		if (convert_failed(o->convert))
+			return false;
+	}
 	if (o->stuffs) {
 		buf_clear(&o->buf);
 		stuffer_feed(&o->stuffer, block, &o->buf);
@@ -263,7 +319,7 @@ begin_body(struct session *s)
 	o->part = BODY;
 	o->at = m->body_off;
 	o->end = m->body_off + m->body_len;
-	o->stuffs = !o->bdat && (folds(s) ||
+	o->stuffs = !o->bdat && (folds(s) || o->convert != NULL ||
 	    (m->flags & DELIVER_HAS_DOTS) != 0);
 	if (!o->stuffs && stream_send_file(s->stream, m->queue_file,
 	    (int64_t)o->at, o->end - o->at))
@@ -279,6 +335,11 @@ end_body(struct session *s)
 	if (!o->stuffs)
 		return;
 	buf_clear(&o->buf);
+	if (o->convert != NULL) {
+		buf_clear(&o->made);
+		convert_end(o->convert);
+		stuffer_feed(&o->stuffer, buf_view(&o->made), &o->buf);
+	}
 	stuffer_end(&o->stuffer, &o->buf);
 	stream_write(s->stream, buf_view(&o->buf));
 }

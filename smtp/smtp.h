@@ -5,6 +5,7 @@
  * hello.c    greeting, EHLO: what a server can and may
  * transaction.c  MAIL, RCPT, DATA: one message to one server
  * content.c  the message on its way out of the queue file
+ * convert.c  ... where it must change: generic(5), checks, 8bit as QP
  * delivery.c requests of qmgr: recipients, results, log lines
  * trouble.c  what a failure means for whom: next server, defer, bounce
  * route.c    a destination's addresses, and which is next
@@ -23,6 +24,7 @@
 #define SMTP_SMTP_H
 #include <sys/socket.h>
 
+#include "checks/checks.h"
 #include "conf/conf.h"
 #include "dns/dns.h"
 #include "dsn/dsn.h"
@@ -76,6 +78,11 @@ struct smtp {				/* the process */
 	struct tls_agent *tls_agent;	/* NULL: no certificate of ours */
 	unsigned	 tls_level;	/* enum tls_level of tls.h */
 	uint64_t	 tls_loglevel;
+	/* Tables, as they were at the start: */
+	struct tables	*generic;
+	bool		 generic_ext;	/* propagate_unmatched_extensions */
+	struct find_conf find;
+	struct checks	*checks;
 	struct list	 deliveries, sessions;
 	struct pool_kept *pool;
 	struct buf	 line;		/* of the log, and of commands */
@@ -101,6 +108,7 @@ enum rcpt_mark { RCPT_LEFT, RCPT_KEPT, RCPT_OVER };
 struct recipient {
 	uint64_t	 index;
 	struct str	 address, original, dsn_orcpt;
+	struct str	 mapped;	/* what RCPT says: generic(5) */
 	uint64_t	 dsn_notify;
 	enum rcpt_mark	 mark;
 	bool		 accepted;	/* by RCPT */
@@ -269,6 +277,7 @@ struct session {			/* one server, from connect to close */
 	unsigned	  discard;	/* OFFER_ bits, of this very server */
 	bool		  discard_known;
 	/* transaction.c, content.c: */
+	struct str	  sender;	/* as MAIL says it */
 	unsigned	  step;		/* enum step: the next to be sent */
 	bool		  utf8, bdat;	/* this message needs SMTPUTF8; as BDAT */
 	size_t		  next_rcpt, naccepted, nended;
@@ -367,6 +376,26 @@ bool		 content_fits_bdat(const struct session *);
 void		 content_begin(struct session *, bool bdat);
 void		 content_drained(struct session *);
 void		 content_free(struct session *);
+
+/* The header with its empty line; false: it can't be read, or is too long. */
+bool		 content_header(struct delivery *, struct buf *);
+
+/* --- convert.c --- */
+struct convert;
+/* Must this message change for this server? */
+bool		 convert_wanted(const struct session *);
+/* It must, and has a signature that would break (RFC 1847 2.1). */
+bool		 convert_breaks_signature(struct session *);
+/* generic(5): *address may be replaced; RETRY: logged. */
+enum found	 convert_address(struct smtp *, struct arena *,
+		    struct str *address);
+/* What comes out is appended to out, dots not stuffed. */
+struct convert	*convert_new(struct session *, struct buf *out);
+void		 convert_free(struct convert **);
+void		 convert_header(struct convert *, struct str header);
+void		 convert_body(struct convert *, struct str bytes);
+void		 convert_end(struct convert *);
+bool		 convert_failed(const struct convert *);	/* a table did */
 
 /* --- pool.c --- */
 struct pool_kept *pool_kept_new(void);

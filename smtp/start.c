@@ -17,6 +17,7 @@ static void	on_solo(void *ctx, struct channel *, enum msg, const void *);
 static void	on_stop(void *ctx);
 static void	read_common(struct smtp *, struct conf *);
 static void	read_lookups(struct smtp *, struct problems *);
+static void	open_tables(struct smtp *, struct conf *, struct problems *);
 static void	read_bind(struct smtp *, struct str text, int family,
 		    struct problems *);
 
@@ -53,7 +54,8 @@ open_list(struct smtp *s, struct str list, const char *name,
 	struct buf why;
 
 	buf_init(&why, 4096);
-	m = match_list_open(list, conf_dir(conf), MATCH_WHOLE, &why);
+	m = match_list_open(list, conf_dir(conf),
+	    MATCH_WHOLE | MATCH_FIXED, &why);
 	if (why.n > 0)
 		problem_add(p, service_checks(s->service), NULL, 0, "%s: %s",
 		    name, buf_cstr(&why));
@@ -109,10 +111,43 @@ on_check(void *ctx, struct service *service, struct problems *p)
 		    "discard_ehlo_keywords: unknown", unknown);
 	s->cached = open_list(s, s->conf.connection_cache_destinations,
 	    "connection_cache_destinations", p);
+	open_tables(s, conf, p);
 	buf_init(&own, 1 << 20);
 	own_literals(conf, &own, p);
 	s->own = open_list(s, buf_view(&own), "inet_interfaces", p);
 	buf_free(&own);
+}
+
+/* What can be asked for ever after: tables stay as they are now. */
+static void
+open_tables(struct smtp *s, struct conf *conf, struct problems *p)
+{
+	static const struct checks_names smtp_names = { {
+		"smtp_header_checks", "smtp_mime_header_checks",
+		"smtp_nested_header_checks", "smtp_body_checks" } };
+	static const struct checks_names lmtp_names = { {
+		"lmtp_header_checks", "lmtp_mime_header_checks",
+		"lmtp_nested_header_checks", "lmtp_body_checks" } };
+	struct str rest = conf_get(conf, "propagate_unmatched_extensions");
+	struct str item;
+	struct buf why;
+
+	buf_init(&why, 4096);
+	s->generic = tables_open(s->conf.generic_maps, conf_dir(conf),
+	    TABLE_FOLD | TABLE_FIXED, &why);
+	if (why.n > 0)
+		problem_add(p, service_checks(s->service), NULL, 0,
+		    "%s_generic_maps: %s", s->lmtp ? "lmtp" : "smtp",
+		    buf_cstr(&why));
+	buf_free(&why);
+	while (conf_list_next(&rest, &item))
+		s->generic_ext |= str_eq_nocase(item, STR("generic"));
+	s->find.delimiter = conf_get(conf, "recipient_delimiter");
+	s->find.myorigin = conf_get(conf, "myorigin");
+	s->find.local = open_list(s, conf_get(conf, "mydestination"),
+	    "mydestination", p);
+	s->checks = checks_open(conf, s->lmtp ? &lmtp_names : &smtp_names,
+	    CHECKS_OF_CLIENT | CHECKS_FIXED, p);
 }
 
 static void

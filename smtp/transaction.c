@@ -77,6 +77,29 @@ unfit(struct session *s, const struct why *why)
 	route_next(s->d);
 }
 
+/* generic(5) in MAIL and RCPT. False: a table failed. */
+static bool
+map_envelope(struct session *s)
+{
+	struct delivery *d = s->d;
+
+	s->sender = d->msg.sender;
+	if (convert_address(s->smtp, d->arena, &s->sender) == RETRY)
+		return false;
+	for (size_t i = 0; i < d->n; i++) {
+		struct recipient *r = &d->rcpts[i];
+
+		if (r->mapped.n > 0 || !delivery_rcpt_left(r))
+			continue;
+		r->mapped = r->address;
+		if (convert_address(s->smtp, d->arena, &r->mapped) == RETRY) {
+			r->mapped = STR("");
+			return false;
+		}
+	}
+	return true;
+}
+
 void
 transaction_begin(struct session *s)
 {
@@ -100,6 +123,18 @@ transaction_begin(struct session *s)
 	if (s->utf8 && !has(s, OFFER_SMTPUTF8)) {
 		why = why_printf(d, "5.6.7", "SMTPUTF8 is required, but was "
 		    "not offered by host " STRF, STRV(s->name));
+		unfit(s, &why);
+		return;
+	}
+	if (convert_breaks_signature(s)) {
+		why = why_printf(d, "5.6.3", "8BITMIME is required for signed "
+		    "content, but was not offered by host " STRF,
+		    STRV(s->name));
+		unfit(s, &why);
+		return;
+	}
+	if (!map_envelope(s)) {
+		why = why_printf(d, "4.3.0", "table lookup problem");
 		unfit(s, &why);
 		return;
 	}
@@ -219,7 +254,7 @@ send_mail(struct session *s)
 	struct buf line;
 
 	buf_init(&line, PARAMS_MAX);
-	put_path(s, m->sender, &line);
+	put_path(s, s->sender, &line);
 	if (has(s, OFFER_SIZE))
 		buf_printf(&line, " SIZE=%llu", (unsigned long long)m->size);
 	if (has(s, OFFER_8BITMIME) && ((m->flags & DELIVER_8BIT) != 0 ||
@@ -266,7 +301,7 @@ send_rcpt(struct session *s, size_t at)
 	struct buf line;
 
 	buf_init(&line, PARAMS_MAX);
-	put_path(s, r->address, &line);
+	put_path(s, r->mapped, &line);
 	if (has(s, OFFER_DSN)) {
 		put_notify(r->dsn_notify, &line);
 		if (semi < r->dsn_orcpt.n) {	/* RFC 3461 4.2 */

@@ -59,7 +59,8 @@ checks_open(struct conf *conf, const struct checks_names *names,
 		buf_clear(&why);
 		c->place[i].name = name;
 		c->place[i].tables = tables_open(conf_get(conf, name),
-		    conf_dir(conf), 0, &why);
+		    conf_dir(conf), allowed & CHECKS_FIXED ? TABLE_FIXED : 0,
+		    &why);
 		file = conf_where(conf, str_of(name), &line);
 		if (why.n > 0)
 			problem_add(problems, true, file, line, "%s: %s",

@@ -23,6 +23,7 @@ enum check_action {
 	CHECK_BIT(CHECK_INFO) | CHECK_BIT(CHECK_WARN) | \
 	CHECK_BIT(CHECK_PREPEND) | CHECK_BIT(CHECK_REPLACE))
 #define CHECKS_ALL	(CHECK_BIT(CHECK__LAST) - 1)
+#define CHECKS_FIXED	(1u << 31)	/* tables are TABLE_FIXED */
 
 /* Names of the four parameters, in the order of enum mime_place. */
 struct checks_names { const char *list[MIME_BODY + 1]; };

@@ -110,6 +110,14 @@ void		 mime_walk_end(struct mime_walk *);	/* no more bytes */
 enum mime_kind	 mime_walk_kind(const struct mime_walk *);
 enum mime_coding mime_walk_coding(const struct mime_walk *);
 enum mime_coding mime_walk_domain(const struct mime_walk *);
+/*
+ * Quoted-printable (RFC 2045 6.7) of text, in pieces of lines: ends is true
+ * with a line's last piece, without its CRLF.
+ */
+struct mime_qp { size_t column; };
+void		 mime_qp_encode(struct mime_qp *, struct str piece, bool ends,
+		    struct buf *out);
+
 /* "5.6.0" text of a fault, as Postfix words it. */
 const char	*mime_fault_text(enum mime_fault);
 #endif

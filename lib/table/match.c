@@ -144,7 +144,8 @@ add_all(struct match_list *m, struct str list, bool yes, unsigned depth,
 
 			buf_init(&one, 2000);
 			/* Names are folded here, tables when they are made. */
-			p->table = table_open_lazy(item, m->conf_dir, 0,
+			p->table = table_open_lazy(item, m->conf_dir,
+			    m->flags & MATCH_FIXED ? TABLE_FIXED : 0,
 			    &one);
 			if (one.n > 0)
 				buf_printf(why, "%s%s", why->n > 0 ? "; " : "",

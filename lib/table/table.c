@@ -137,6 +137,8 @@ open_at(struct str spec, const char *conf_dir, unsigned flags, unsigned depth,
 		file_init(t, conf_dir);
 	if (!start(t, &t->error))
 		buf_str(why, buf_view(&t->error));
+	if ((flags & TABLE_FIXED) != 0 && t->is_open)
+		t->traits &= ~(unsigned)HAS_FILE;
 	return t;
 }
 

@@ -16,6 +16,8 @@ enum {				/* how a table may be used */
 	TABLE_NO_REGSUB	= 1 << 1, /* no $1 in a result: alias and owner maps */
 	TABLE_NO_PROXY	= 1 << 2,
 	TABLE_NO_UNAUTH	= 1 << 3, /* refuse tables that others may write */
+	TABLE_FIXED	= 1 << 5, /* as it is when it is opened, for processes
+				   * that can open no file later */
 	TABLE_FILES	= 1 << 4, /* values name files: postmap -F */
 };
 
@@ -65,6 +67,7 @@ struct match_list;
 enum {
 	MATCH_PARENT = 1 << 0,	/* example.com matches its subdomains */
 	MATCH_WHOLE  = 1 << 1,	/* whole names alone: mydestination */
+	MATCH_FIXED  = 1 << 2,	/* its tables are TABLE_FIXED */
 };
 struct match_list *match_list_open(struct str list, const char *conf_dir,
 		    unsigned flags, struct buf *why);

@@ -3,9 +3,11 @@ on the way, what the log tells; and LMTP. The servers are badserver's, the
 names a zone of the tests' own.
 """
 import contextlib
+import email
 import os
 import re
 import sys
+import time
 
 import badserver as b
 from badserver import Server, reply
@@ -279,6 +281,128 @@ def test_own_name():
         send(i, "x@far.test")
         need("status=bounced (host 127.0.0.1[127.0.0.1] refused to talk to me: 554 5.0.0 no)"
              in result(i, "x@far.test"))
+
+
+# --- what changes on the way ---
+
+MIXED = """MIME-Version: 1.0
+Subject: mixed
+Content-Type: multipart/mixed; boundary=outer
+Content-Transfer-Encoding: 8bit
+
+preamble
+--outer
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: 8bit
+
+caf\u00e9 = good, and a long line: %s
+.dot
+--outer
+Content-Type: multipart/alternative; boundary=inner
+Content-Transfer-Encoding: 8bit
+
+--inner
+Content-Type: text/plain
+
+plain, 7bit
+--inner
+Content-Type: text/html; charset=utf-8
+content-transfer-encoding: 8BIT
+
+<p>\u00e9t\u00e9 </p>
+--inner--
+--outer
+Content-Type: message/rfc822
+Content-Transfer-Encoding: 8bit
+
+Subject: inside
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: 8bit
+
+\u00e0 l'int\u00e9rieur
+--outer--
+""" % ("\u00fc " * 100)
+SIGNED = """MIME-Version: 1.0
+Content-Type: multipart/signed; boundary=s; protocol="application/pgp-signature"
+Content-Transfer-Encoding: 8bit
+
+--s
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: 8bit
+
+sign\u00e9
+--s
+Content-Type: application/pgp-signature
+
+xxx
+--s--
+"""
+
+
+def parts(raw):
+    """(type, encoding, decoded text) of each leaf."""
+    def walk(m):
+        if m.is_multipart():
+            for p in m.get_payload():
+                yield from walk(p)
+        else:
+            yield m.get_content_type(), m.get("Content-Transfer-Encoding"), m.get_payload(decode=True)
+    return list(walk(email.message_from_bytes(raw)))
+
+
+def test_8bit_to_quoted_printable():
+    with Server(keywords=("PIPELINING", "CHUNKING")) as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
+        raw = MIXED.replace("\n", "\r\n").encode()
+        with i.smtp() as c:
+            c.sendmail(ME, ["x@far.test"], raw, ["BODY=8BITMIME"])
+        need("status=sent" in result(i, "x@far.test"), i.log())
+        got = s.mails[0][2]
+        need(max(got) < 128, "8-bit is left", got)
+        # Trailing blanks of an encoded line are kept, too.
+        need([p[2] for p in parts(got)] == [p[2] for p in parts(raw)], got)
+        need([p[1] for p in parts(got)] == ["quoted-printable", None, "quoted-printable", "quoted-printable"], parts(got))
+        need("BODY=" not in " ".join(s.said) and "DATA" in s.said, s.said)
+        with i.smtp() as c:
+            c.sendmail(ME, ["signed@far.test"], SIGNED.replace("\n", "\r\n").encode(), ["BODY=8BITMIME"])
+        need("dsn=5.6.3, status=bounced" in result(i, "signed@far.test"), i.log())
+        need(len(s.mails) == 1)
+    with Server(keywords=("PIPELINING",)) as s, Instance(settings=[
+            "relayhost = [127.0.0.1]:%d" % s.port, "disable_mime_output_conversion = yes"]) as i:
+        with i.smtp() as c:
+            c.sendmail(ME, ["x@far.test"], raw, ["BODY=8BITMIME"])
+        need("status=sent" in result(i, "x@far.test") and s.mails[0][2].endswith(raw[raw.index(b"\r\n\r\n"):]))
+
+
+def test_generic_and_checks():
+    with Server() as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
+        with open(os.path.join(i.etc, "generic"), "w") as f:
+            f.write("ann@example.test her.name@isp.test\n@inside.test @outside.test\n")
+        with open(os.path.join(i.etc, "checks"), "w") as f:
+            f.write("/^X-Secret:/ IGNORE\n/^Subject: old/ REPLACE Subject: new\n/^To:/ PREPEND X-Added: yes\n"
+                    "/^X-Warn/ WARN look at this\n")
+        with open(os.path.join(i.etc, "body"), "w") as f:
+            f.write("/^drop/ IGNORE\n/^change/ REPLACE changed\n")
+        i.run("postmap", "hash:" + os.path.join(i.etc, "generic"))
+        i.set("smtp_generic_maps = hash:%s/generic" % i.etc)
+        i.set("smtp_header_checks = regexp:%s/checks" % i.etc)
+        i.set("smtp_body_checks = regexp:%s/body" % i.etc)
+        reload(i)
+        for n in range(2):
+            send(i, "bob@inside.test", "z%d@far.test" % n, text="Subject: old\nX-Secret: 1\nX-Warn: w\nTo: Bob <bob@inside.test>,\n "
+                 "z@far.test\nFrom: Ann (home) <ann@example.test>\n\nfirst\ndrop this\nchange that\nlast\n")
+            need("status=sent" in result(i, "z%d@far.test" % n), i.log())
+            time.sleep(1.5)                     # tables are asked again, in the sandbox
+        need(len(s.mails) == 2, s.mails)
+        for sender, to, got in s.mails:
+            need(sender.startswith("<her.name@isp.test>"), sender)
+            need([x.split(" ")[0] for x in to][0] == "<bob@outside.test>", to)
+            for want in (b"Subject: new\r\n", b"X-Added: yes\r\nTo: Bob <bob@outside.test>,\r\n z@far.test\r\n",
+                         b"From: Ann (home) <her.name@isp.test>\r\n", b"\r\n\r\nfirst\r\nchanged\r\nlast\r\n"):
+                need(want in got, want, got)
+            need(b"X-Secret" not in got and b"inside.test" not in got, got)
+        need(i.wait_log(r"warning: header X-Warn: w: look at this"), i.log())
+        need("to=<bob@inside.test>" in i.log(), i.log())
 
 
 # --- connections that are used again ---
