@@ -2,8 +2,9 @@
  * control - the socket public/qmgr: postqueue and postern ask here.
  *
  * One line in, an answer, a close: "flush", "deliver ID", "site NAME",
- * "status" (for programs), "stats" (for people); or Postfix's letters, without a line end. Anybody who may enter
- * public/ may ask; no question can make the queue lose anything. qmgr runs it.
+ * "status" (for programs), "stats" (for people); or Postfix's letters, without
+ * a line end. Anybody who may enter public/ may ask; no question can make the
+ * queue lose anything. qmgr runs it.
  */
 #include <errno.h>
 #include <inttypes.h>
