@@ -64,18 +64,11 @@ found_deferred(void *ctx, const char *id)
 	struct qmgr *q = ctx;
 	int64_t wait;
 	struct stat st;
-	int fd, r;
 
 	if (slot_get(q, str_of(id)) != NULL)
 		return true;
-	fd = queue_open_file(&q->queue, Q_DEFERRED, id, O_PATH | O_CLOEXEC |
-	    O_NOFOLLOW, 0);
-	if (fd < 0)
+	if (queue_stat(&q->queue, Q_DEFERRED, id, &st) != 0)
 		return true;		/* gone again */
-	r = fstat(fd, &st);
-	fd_close(&fd);
-	if (r != 0)
-		return true;
 	wait = (int64_t)st.st_mtime - clock_wall_s();
 	if (wait > q->conf.maximal_backoff_time)
 		wait = q->conf.maximal_backoff_time;

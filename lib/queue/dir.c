@@ -9,7 +9,6 @@
  */
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -184,6 +183,23 @@ queue_open_file(const struct queue *q, enum queue_dir dir, const char *id,
 }
 
 int
+queue_stat(const struct queue *q, enum queue_dir dir, const char *id,
+    struct stat *st)
+{
+	char path[PATH_ROOM];
+
+	if (!usable(q, dir, id))
+		return ENOENT;
+	place(id, depth_of(q, dir), path);
+	if (fstatat(q->dir[dir], path, st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT || !locate(q, dir, id, path))
+		return errno;
+	return fstatat(q->dir[dir], path, st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 :
+	    errno;
+}
+
+int
 queue_move(const struct queue *q, const char *id, enum queue_dir from,
     enum queue_dir to)
 {
@@ -275,30 +291,23 @@ static int
 scan_dir(int parent, const char *name, unsigned depth, struct scan *s)
 {
 	int fd = openat(parent, name, DIR_FLAGS), err = 0;
-	struct dirent *e;
-	DIR *dir;
+	struct queue_names *names;
+	const char *e;
 
 	if (fd < 0)
 		return errno;
-	dir = fdopendir(fd);
-	if (dir == NULL) {
+	names = queue_names_read(fd);
+	if (names == NULL)
 		err = errno;
-		close(fd);
-		return err;
+	while (err == 0 && !s->stopped &&
+	    (e = queue_names_next(names)) != NULL) {
+		if (queue_id_valid(str_of(e)))
+			s->stopped = !s->fn(s->ctx, e);
+		else if (depth < HASH_DEPTH_MAX && e[1] == '\0')
+			err = scan_dir(fd, e, depth + 1, s);
 	}
-	while (err == 0 && !s->stopped) {
-		errno = 0;
-		if ((e = readdir(dir)) == NULL) {
-			err = errno;
-			break;
-		}
-		if (queue_id_valid(str_of(e->d_name)))
-			s->stopped = !s->fn(s->ctx, e->d_name);
-		else if (depth < HASH_DEPTH_MAX && e->d_name[0] != '.' &&
-		    e->d_name[1] == '\0')
-			err = scan_dir(dirfd(dir), e->d_name, depth + 1, s);
-	}
-	closedir(dir);
+	queue_names_free(&names);
+	close(fd);
 	return err;
 }
 

@@ -19,6 +19,7 @@
  */
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
+#include <sys/stat.h>
 #include "base/base.h"
 
 #define QUEUE_HEAD_SIZE	256
@@ -81,6 +82,18 @@ int	 queue_tidy(const struct queue *, enum queue_dir, const char *id)
 	    MUST_USE;
 /* Removes empty directories that hash_queue_depth does not want. */
 void	 queue_prune(const struct queue *, enum queue_dir);
+/* 0 or errno. */
+int	 queue_stat(const struct queue *, enum queue_dir, const char *id,
+	    struct stat *) MUST_USE;
+/*
+ * All names in an open directory but those with a dot before, in the order of
+ * their inodes: quickest to look at. NULL with errno. next: NULL at the end.
+ */
+#define QUEUE_NAMES_MAX	((size_t)1 << 30)	/* bytes of names */
+struct queue_names;
+struct queue_names *queue_names_read(int dir_fd);
+const char *queue_names_next(struct queue_names *);
+void	 queue_names_free(struct queue_names **);
 /* Where is it? Q__MAX: nowhere. */
 enum queue_dir queue_find(const struct queue *, const char *id);
 /* fn returns false to stop. Names that are no queue ids are passed by. */

@@ -18,6 +18,7 @@
 #define NOTIFY_MAX	15	/* all DSN_NOTIFY_ bits of ipc.h */
 #define RET_MAX		2	/* DSN_RET_HDRS */
 #define CONTENT_PIECE	65536
+#define SMALL_FILE	((size_t)32 << 10) /* of content, more does not pay */
 #define ARENA_MAX	(16 * (size_t)QUEUE_ENVELOPE_MAX)
 
 struct str
@@ -256,11 +257,49 @@ take_journal(struct str journal, struct queue_message *m, size_t *whole)
 	return QUEUE_OK;
 }
 
+/* A file that is read: a small one in one go, for calls are what costs. */
+struct source {
+	int	   fd;
+	uint64_t   size;
+	struct buf whole;	/* of a small one */
+};
+
+static bool
+source_open(struct source *s, int fd, uint64_t size)
+{
+	ssize_t n;
+
+	*s = (struct source){ fd, size, { 0 } };
+	buf_init(&s->whole, SMALL_FILE);
+	if (size > SMALL_FILE)
+		return true;
+	n = fd_pread_all(fd, buf_space(&s->whole, SMALL_FILE), (size_t)size,
+	    0);
+	if (n < 0)
+		return false;
+	s->whole.n = (size_t)n;
+	return true;
+}
+
+/* As fd_pread_all. */
+static ssize_t
+get(const struct source *s, char *to, size_t n, uint64_t at)
+{
+	struct str part = str_first(str_from(buf_view(&s->whole),
+	    (size_t)at), n);
+
+	if (s->size > SMALL_FILE)
+		return fd_pread_all(s->fd, to, n, (off_t)at);
+	if (part.n > 0)
+		memcpy(to, part.p, part.n);
+	return (ssize_t)part.n;
+}
+
 static enum queue_result
-read_journal(int fd, uint64_t file_size, struct arena *arena,
+read_journal(const struct source *s, struct arena *arena,
     struct queue_message *m)
 {
-	uint64_t size = file_size - m->journal_off;
+	uint64_t size = s->size - m->journal_off;
 	enum queue_result result;
 	struct buf journal;
 	size_t whole;
@@ -271,8 +310,8 @@ read_journal(int fd, uint64_t file_size, struct arena *arena,
 	if (size > QUEUE_ENVELOPE_MAX)
 		return QUEUE_BAD;
 	buf_init(&journal, (size_t)size);
-	n = fd_pread_all(fd, buf_space(&journal, (size_t)size), (size_t)size,
-	    (off_t)m->journal_off);
+	n = get(s, buf_space(&journal, (size_t)size), (size_t)size,
+	    m->journal_off);
 	if (n < 0) {
 		buf_free(&journal);
 		return QUEUE_RETRY;
@@ -280,8 +319,9 @@ read_journal(int fd, uint64_t file_size, struct arena *arena,
 	result = take_journal((struct str){ journal.p, (size_t)n }, m, &whole);
 	if (result == QUEUE_OK) {
 		keep_texts(m, arena);
-		if (whole < size && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR &&
-		    ftruncate(fd, (off_t)(m->journal_off + whole)) != 0)
+		if (whole < size &&
+		    (fcntl(s->fd, F_GETFL) & O_ACCMODE) == O_RDWR &&
+		    ftruncate(s->fd, (off_t)(m->journal_off + whole)) != 0)
 			result = QUEUE_RETRY;
 	}
 	buf_free(&journal);
@@ -289,7 +329,8 @@ read_journal(int fd, uint64_t file_size, struct arena *arena,
 }
 
 static enum queue_result
-check_content(int fd, const struct queue_message *m, uint32_t want)
+check_content(const struct source *s, const struct queue_message *m,
+    uint32_t want)
 {
 	uint64_t at = m->body_off, end = m->envelope_off;
 	enum queue_result result = QUEUE_OK;
@@ -300,8 +341,7 @@ check_content(int fd, const struct queue_message *m, uint32_t want)
 	while (result == QUEUE_OK && at < end) {
 		size_t most = end - at < CONTENT_PIECE ? (size_t)(end - at) :
 		    CONTENT_PIECE;
-		ssize_t n = fd_pread_all(fd, buf_space(&piece, most), most,
-		    (off_t)at);
+		ssize_t n = get(s, buf_space(&piece, most), most, at);
 
 		if (n < 0)
 			result = QUEUE_RETRY;
@@ -317,7 +357,7 @@ check_content(int fd, const struct queue_message *m, uint32_t want)
 
 /* Head and envelope into one piece of the arena. */
 static enum queue_result
-read_envelope(int fd, uint64_t file_size, struct arena *arena,
+read_envelope(const struct source *s, struct arena *arena,
     struct str *bytes)
 {
 	char first[QUEUE_HEAD_SIZE], *all;
@@ -325,21 +365,21 @@ read_envelope(int fd, uint64_t file_size, struct arena *arena,
 	struct queue_head head;
 	ssize_t n;
 
-	if (file_size < QUEUE_HEAD_SIZE)
+	if (s->size < QUEUE_HEAD_SIZE)
 		return QUEUE_TORN;
-	n = fd_pread_all(fd, first, sizeof(first), 0);
+	n = get(s, first, sizeof(first), 0);
 	if (n < (ssize_t)sizeof(first))
 		return n < 0 ? QUEUE_RETRY : QUEUE_TORN;
 	*bytes = arena_str(arena, (struct str){ first, sizeof(first) });
 	if (head_decode(first, &head) != HEAD_OK)
 		return QUEUE_OK;	/* parse() says why */
 	take_head(&head, &m);
-	if (file_size < m.journal_off)
+	if (s->size < m.journal_off)
 		return QUEUE_TORN;
 	all = arena_alloc(arena, QUEUE_HEAD_SIZE + (size_t)m.envelope_len);
 	memcpy(all, first, sizeof(first));
-	n = fd_pread_all(fd, all + QUEUE_HEAD_SIZE, (size_t)m.envelope_len,
-	    (off_t)m.envelope_off);
+	n = get(s, all + QUEUE_HEAD_SIZE, (size_t)m.envelope_len,
+	    m.envelope_off);
 	if (n < (ssize_t)m.envelope_len)
 		return n < 0 ? QUEUE_RETRY : QUEUE_TORN;
 	*bytes = (struct str){ all, QUEUE_HEAD_SIZE + (size_t)m.envelope_len };
@@ -351,20 +391,26 @@ read_all(int fd, struct arena *arena, bool content, struct queue_message *m)
 {
 	struct rec_commit commit;
 	enum queue_result result;
+	struct source s;
 	struct str bytes;
 	struct stat st;
+	int err;
 
 	if (fstat(fd, &st) != 0)
 		return QUEUE_RETRY;
 	if (!S_ISREG(st.st_mode))
 		return QUEUE_BAD;
-	result = read_envelope(fd, (uint64_t)st.st_size, arena, &bytes);
+	result = source_open(&s, fd, (uint64_t)st.st_size) ?
+	    read_envelope(&s, arena, &bytes) : QUEUE_RETRY;
 	if (result == QUEUE_OK)
 		result = parse(bytes, arena, m, &commit);
 	if (result == QUEUE_OK)
-		result = read_journal(fd, (uint64_t)st.st_size, arena, m);
+		result = read_journal(&s, arena, m);
 	if (result == QUEUE_OK && content)
-		result = check_content(fd, m, (uint32_t)commit.content_crc);
+		result = check_content(&s, m, (uint32_t)commit.content_crc);
+	err = errno;
+	buf_free(&s.whole);
+	errno = err;
 	return result;
 }
 

@@ -5,7 +5,6 @@
  * what does not read well is passed by. Values never hold a NUL.
  */
 #include <sys/stat.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -27,7 +26,7 @@ struct showq_walk {
 	const struct queue *queue;
 	const char	   *null_sender;
 	size_t		    dir;	/* in order */
-	DIR		   *stack[DEPTH_MAX];
+	struct { int fd; struct queue_names *names; } stack[DEPTH_MAX];
 	size_t		    depth;	/* 0: not in a directory */
 	bool		    opened;	/* this dir was begun */
 };
@@ -197,7 +196,7 @@ put_file(struct showq_walk *w, const char *id, struct buf *out)
 {
 	struct entry e = { .walk = w, .dir = order[w->dir], .id = id,
 	    .out = out };
-	int fd = openat(dirfd(w->stack[w->depth - 1]), id, O_RDONLY |
+	int fd = openat(w->stack[w->depth - 1].fd, id, O_RDONLY |
 	    O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
 	if (fd < 0)
@@ -221,6 +220,14 @@ showq_walk_new(const struct queue *q, const char *null_sender)
 	return w;
 }
 
+static void
+leave(struct showq_walk *w)
+{
+	w->depth--;
+	queue_names_free(&w->stack[w->depth].names);
+	close(w->stack[w->depth].fd);
+}
+
 void
 showq_walk_free(struct showq_walk **wp)
 {
@@ -230,33 +237,33 @@ showq_walk_free(struct showq_walk **wp)
 	if (w == NULL)
 		return;
 	while (w->depth > 0)
-		closedir(w->stack[--w->depth]);
+		leave(w);
 	mem_free(w);
 }
 
 static void
 enter(struct showq_walk *w, int parent, const char *name)
 {
+	struct queue_names *names;
 	int fd;
-	DIR *d;
 
 	if (w->depth == DEPTH_MAX)
 		return;
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 	    O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (d != NULL)
-		w->stack[w->depth++] = d;
-	else
+	names = fd < 0 ? NULL : queue_names_read(fd);
+	if (names == NULL) {
 		fd_close(&fd);
+		return;
+	}
+	w->stack[w->depth].fd = fd;
+	w->stack[w->depth++].names = names;
 }
 
 /* The next name of the directory at hand; false when all are done. */
 static bool
 next_name(struct showq_walk *w, const char **name)
 {
-	const struct dirent *e;
-
 	while (w->dir < nitems(order)) {
 		if (!w->opened) {
 			w->opened = true;
@@ -268,12 +275,10 @@ next_name(struct showq_walk *w, const char **name)
 			w->opened = false;
 			continue;
 		}
-		e = readdir(w->stack[w->depth - 1]);
-		if (e != NULL) {
-			*name = e->d_name;
+		*name = queue_names_next(w->stack[w->depth - 1].names);
+		if (*name != NULL)
 			return true;
-		}
-		closedir(w->stack[--w->depth]);
+		leave(w);
 	}
 	return false;
 }
@@ -289,7 +294,7 @@ showq_walk_next(struct showq_walk *w, struct buf *out)
 			return false;
 		if (name[0] != '\0' && name[0] != '.' && name[1] == '\0' &&
 		    order[w->dir] != Q_MAILDROP)
-			enter(w, dirfd(w->stack[w->depth - 1]), name);
+			enter(w, w->stack[w->depth - 1].fd, name);
 		else if (queue_id_valid(str_of(name)))
 			put_file(w, name, out);
 	}
