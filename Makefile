@@ -131,6 +131,9 @@ soak: all
 	@tests/soak/run
 bench: all
 	@bench/run
+# A queue of 100,000 deferred messages: start, listing, flush by site.
+bench-queue: all
+	@bench/queue
 programs: all manuals
 	@tests/programs/run
 

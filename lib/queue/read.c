@@ -387,20 +387,18 @@ read_envelope(const struct source *s, struct arena *arena,
 }
 
 static enum queue_result
-read_all(int fd, struct arena *arena, bool content, struct queue_message *m)
+read_as(int fd, const struct stat *st, struct arena *arena, bool content,
+    struct queue_message *m)
 {
 	struct rec_commit commit;
 	enum queue_result result;
 	struct source s;
 	struct str bytes;
-	struct stat st;
 	int err;
 
-	if (fstat(fd, &st) != 0)
-		return QUEUE_RETRY;
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st->st_mode))
 		return QUEUE_BAD;
-	result = source_open(&s, fd, (uint64_t)st.st_size) ?
+	result = source_open(&s, fd, (uint64_t)st->st_size) ?
 	    read_envelope(&s, arena, &bytes) : QUEUE_RETRY;
 	if (result == QUEUE_OK)
 		result = parse(bytes, arena, m, &commit);
@@ -412,6 +410,24 @@ read_all(int fd, struct arena *arena, bool content, struct queue_message *m)
 	buf_free(&s.whole);
 	errno = err;
 	return result;
+}
+
+static enum queue_result
+read_all(int fd, struct arena *arena, bool content, struct queue_message *m)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return QUEUE_RETRY;
+	return read_as(fd, &st, arena, content, m);
+}
+
+enum queue_result
+queue_read_settled(int fd, const struct stat *st, struct arena *arena,
+    struct queue_message *m)
+{
+	*m = (struct queue_message){ 0 };
+	return read_as(fd, st, arena, false, m);
 }
 
 enum queue_result

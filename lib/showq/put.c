@@ -117,7 +117,9 @@ put_queue_file(struct entry *e, int fd)
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct queue_message m;
-	enum queue_result r = queue_read(fd, a, false, &m);
+	enum queue_result r = e->dir == Q_DEFERRED || e->dir == Q_HOLD ?
+	    queue_read_settled(fd, &e->st, a, &m) :
+	    queue_read(fd, a, false, &m);
 
 	if (r == QUEUE_OK) {
 		put_message(e, m.arrival_us / 1000000, (int64_t)m.size,
