@@ -140,7 +140,8 @@ programs: all manuals
 clean:
 	rm -rf build
 
-.PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench programs clean
+.PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench \
+    bench-queue programs clean
 .SECONDARY:
 -include $(shell find $B \( -path '*/peer' -o -path '*/peers' -o -path '*/programs' \) -prune -o -name '*.d' -type f -print 2>/dev/null)
 
