@@ -185,7 +185,14 @@ class Instance:
         return found
 
     def pids(self, name):
-        return [p for p, n in self.children() if n == name]
+        """Its processes; of several smtpd the one of self.port is first."""
+        found = [p for p, n in self.children() if n == name]
+        return sorted(found, key=lambda p: not self.serves_port(p))
+
+    def serves_port(self, pid):
+        with contextlib.suppress(OSError), open("/proc/%d/cmdline" % pid) as f:
+            return "127.0.0.1:%d" % self.port in f.read().split("\0")
+        return False
 
     def log(self):
         try:
