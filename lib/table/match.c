@@ -257,7 +257,7 @@ match_table(struct match_list *m, struct table *t, struct str name)
 
 		found = table_get(t, name, &m->value);
 		if (found != NONE || (m->flags & MATCH_WHOLE) != 0 ||
-		    t->type == NULL || (t->type->traits & WHOLE_KEYS) == 0)
+		    t->type == NULL || (t->traits & WHOLE_KEYS) == 0)
 			break;
 		dot = 1 + str_chr(str_from(name, 1), '.');
 		if (dot >= name.n)

@@ -96,7 +96,7 @@ bool
 table_files_value(struct str names, struct buf *out, struct buf *why)
 {
 	struct buf all, one, name;
-	struct str item;
+	struct str item, list = names;
 	int err = 0;
 
 	buf_init(&all, FILES_MAX);
@@ -116,7 +116,8 @@ table_files_value(struct str names, struct buf *out, struct buf *why)
 		buf_printf(why, "open %s: %s", buf_cstr(&name),
 		    strerror(err));
 	else if (all.n == 0)
-		buf_puts(why, "empty pathname list");
+		buf_printf(why, "empty pathname list: >>" STRF "<<'",
+		    STRV(list));
 	else
 		base64_encode(buf_view(&all), out);
 	if (all.full || out->full)

@@ -233,6 +233,36 @@ ok@a.test       OK
         i.close()
 
 
+def test_pattern_tables_in_restrictions():
+    """pcre, regexp, cidr and tables of tables, asked by smtpd through lookup."""
+    i = instance(["smtpd_client_restrictions = check_client_access cidr:{{ 127.0.0.0/8 DUNNO }, { !10.0.0.0/8 REJECT }}",
+                  "smtpd_helo_restrictions = check_helo_access pcre:{{ /^evil/ REJECT no helo }}",
+                  "smtpd_sender_restrictions = check_sender_access pcre:$config_directory/senders, "
+                  "check_sender_access proxy:unionmap:{regexp:{{ /^two@/ REJECT two words }}}",
+                  "mynetworks = cidr:{{ 192.0.2.0/24 ok }}",
+                  "smtpd_recipient_restrictions = permit_mynetworks, check_recipient_access pipemap:{regexp:{{ /^(ann)@/ $$1 }}, inline:{ann=OK}}, reject"],
+                 senders="if /@a\\.test$/\n/^(bad.*)@/ 550 5.7.8 $1 is not welcome\nendif\n/^fault(a+)+$/ REJECT\n")
+    try:
+        with i.smtp() as s:
+            s.ehlo("evil.example")
+            s.mail("x@y.test")
+            need(s.rcpt(ANN) == (554, b"5.7.1 <evil.example>: Helo command rejected: no helo"))
+        for sender, reply in (("bad1@a.test", (550, b"5.7.8 <bad1@a.test>: Sender address rejected: bad1 is not welcome")),
+                              ("two@b.test", (554, b"5.7.1 <two@b.test>: Sender address rejected: two words")),
+                              ("bad1@b.test", (250, b"2.1.5 Ok"))):
+            with i.smtp() as s:
+                s.ehlo("h.test")
+                s.mail(sender)
+                got = s.rcpt(ANN)
+                need(got == reply, sender, got, i.log()[-800:])
+        with i.smtp() as s:
+            s.ehlo("h.test")
+            s.mail("ok@b.test")
+            need(s.rcpt(BOB)[0] == 554, "bob")
+    finally:
+        i.close()
+
+
 def test_end_of_data_actions():
     """What is asked behind the content reaches the message too."""
     table = "hold@a.test HOLD\ndiscard@a.test DISCARD\nbcc@a.test BCC bob@example.test\nfilter@a.test FILTER retry:4.3.3 late\nno@a.test REJECT late\n"
