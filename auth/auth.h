@@ -5,6 +5,7 @@
  * stores.c   who knows passwords, in which order
  * verify.c   is it the password: pool threads, and what was right just now
  * penalty.c  guessing costs time: pure
+ * client.c   our own logins at servers, for smtp and lmtp
  *
  * Carriers bring attempts: smtpd's talks (main.c), a socket that speaks
  * Dovecot's protocol. Nothing here waits: hashes run in pool threads, other
@@ -30,6 +31,7 @@ struct auth_conf {
 struct stores;
 struct verifier;
 struct penalties;
+struct clients;
 
 struct auth {				/* the process */
 	struct service	  *service;
@@ -42,6 +44,7 @@ struct auth {				/* the process */
 	struct penalties  *penalties;
 	struct match_list *exceptions;
 	struct login_server server;
+	struct clients	  *clients;
 };
 
 /* --- attempt.c --- */
@@ -105,6 +108,10 @@ struct daemon_ask *saslauthd_ask(struct auth *, struct str user,
 		    struct str password, struct str service,
 		    verify_done *, void *ctx);	/* done() from the loop */
 void		 saslauthd_cancel(struct daemon_ask **);
+
+/* --- client.c: our own logins at servers --- */
+void		 clients_open(struct auth *, struct problems *);
+void		 client_on_talk(struct auth *, struct talk *);
 
 /* --- penalty.c --- */
 struct penalty_conf {

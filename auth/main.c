@@ -61,6 +61,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 		    "auth_penalty_exceptions: %s", buf_cstr(&why));
 	buf_free(&why);
 	stores_open(a, p);
+	clients_open(a, p);
 	if (service_checks(service))
 		return;
 	/* While files can be opened: plug-ins, OpenSSL's own. */
@@ -89,9 +90,13 @@ on_start(void *ctx, struct service *service)
 static void
 on_talk(void *ctx, struct talk *t, enum msg id)
 {
-	struct carrier *c = mem_new(sizeof(*c));
+	struct carrier *c;
 
-	(void)id;
+	if (id == MSG_login_begin) {
+		client_on_talk(ctx, t);
+		return;
+	}
+	c = mem_new(sizeof(*c));
 	c->auth = ctx;
 	c->talk = t;
 	talk_set(t, &talk_ops, c);

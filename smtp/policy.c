@@ -9,7 +9,7 @@
 bool
 policy_next(struct session *s)
 {
-	return starttls_next(s);
+	return starttls_next(s) || login_next(s);
 }
 
 /* One of them is done: the next, or the mail. */

@@ -36,6 +36,8 @@ static const struct state_def {
 	    "STARTTLS command", TIME_OF(starttls_timeout), on_starttls },
 	[HANDSHAKE] = { "performing the TLS handshake", "STARTTLS command",
 	    TIME_OF(starttls_timeout), NULL },
+	[AUTH]	   = { "performing SASL authentication", "AUTH command",
+	    TIME_OF(helo_timeout), on_auth },
 	[XFORWARD] = { "sending XFORWARD name/address",
 	    "XFORWARD name/address command", TIME_OF(xforward_timeout),
 	    on_xforward },
@@ -135,6 +137,7 @@ session_close(struct session *s)
 	pool_remove(s);
 	ask_cancel(&s->ask);
 	tls_find_cancel(s);
+	login_cancel(s);
 	content_free(s);
 	timer_free(&s->pause);
 	stream_free(&s->stream);
@@ -351,6 +354,7 @@ is_kept(const struct session *s, const struct delivery *d)
 
 	if (s->broken || session_awaits(s) ||
 	    (s->tls != NULL && !s->tls_policy->reuse) ||
+	    c->sender_dependent_authentication ||
 	    (count > 0 && s->uses + 1 >= (unsigned)count) ||
 	    clock_steady_ms() - s->opened_ms >=
 	    c->connection_reuse_time_limit * 1000)

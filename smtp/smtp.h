@@ -14,6 +14,7 @@
  * pool.c     connections that are kept for more mail
  * tls.h      TLS: policies, DANE, the handshake
  * policy.c   what must be so before mail may pass (TLS, login)
+ * login.c    AUTH at servers
  * conf.c     pairs.def as two tables
  *
  * State: struct smtp is the process, struct delivery a request, struct
@@ -73,6 +74,8 @@ struct smtp {				/* the process */
 	unsigned	 discard;	/* OFFER_ bits to overlook */
 	struct sockaddr_storage bind4, bind6;	/* ss_family 0: none */
 	struct match_list *own;		/* this machine's addresses */
+	unsigned	 refused, tls_refused, verified_refused; /* SASL_ */
+	struct match_list *login_filter;	/* NULL: all mechanisms */
 	struct match_list *cached;	/* connection_cache_destinations */
 	struct tls_side	*tls;		/* NULL: never any TLS */
 	struct tls_agent *tls_agent;	/* NULL: no certificate of ours */
@@ -234,8 +237,8 @@ struct ask	*ask_map(struct smtp *, const char *parameter, enum map_kind,
 void		 ask_cancel(struct ask **);
 
 /* --- session.c --- */
-enum state { GREETING, EHLO, HELO, LHLO, STARTTLS, HANDSHAKE, XFORWARD, MAIL, RCPT, DATA, CONTENT,
-	END, RSET, QUIT, REST, STATE__MAX };
+enum state { GREETING, EHLO, HELO, LHLO, STARTTLS, HANDSHAKE, AUTH, XFORWARD,
+	MAIL, RCPT, DATA, CONTENT, END, RSET, QUIT, REST, STATE__MAX };
 
 /* A reply that is to come, and whose. */
 struct awaited { enum state state; uint32_t rcpt; };
@@ -274,6 +277,9 @@ struct session {			/* one server, from connect to close */
 	unsigned	  tlsa_tries;
 	bool		  wrap, no_tls;	/* TLS from the first byte; none */
 	bool		  insecure_mx;	/* DANE only says: encrypt */
+	struct talk	 *login;	/* with auth, during AUTH */
+	struct wait_peer *login_wait;
+	bool		  login_last, logged_in;
 	unsigned	  discard;	/* OFFER_ bits, of this very server */
 	bool		  discard_known;
 	/* transaction.c, content.c: */
@@ -350,6 +356,13 @@ void		 on_starttls(struct session *, struct awaited,
 		    const struct esmtp_reply *);
 /* tls_find.c */
 void		 tls_find_cancel(struct session *);
+
+/* --- login.c --- */
+void		 login_open(struct smtp *, struct problems *);
+bool		 login_next(struct session *);	/* as policy_next */
+void		 on_auth(struct session *, struct awaited,
+		    const struct esmtp_reply *);
+void		 login_cancel(struct session *);
 
 /* --- transaction.c --- */
 void		 transaction_begin(struct session *);

@@ -109,6 +109,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	if (unknown.n > 0)
 		problem(s, p, s->lmtp ? "discard_lhlo_keywords: unknown" :
 		    "discard_ehlo_keywords: unknown", unknown);
+	login_open(s, p);
 	s->cached = open_list(s, s->conf.connection_cache_destinations,
 	    "connection_cache_destinations", p);
 	open_tables(s, conf, p);

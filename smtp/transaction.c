@@ -272,6 +272,8 @@ send_mail(struct session *s)
 	}
 	if (s->utf8)
 		buf_puts(&line, " SMTPUTF8");
+	if (has(s, OFFER_AUTH) && s->smtp->conf.send_dummy_mail_auth)
+		buf_puts(&line, " AUTH=<>");
 	session_say(s, "MAIL FROM:%s", buf_cstr(&line));
 	session_await(s, MAIL, 0);
 	buf_free(&line);

@@ -56,6 +56,18 @@ bool		 scram_parse(struct str credential, struct scram *);
 void		 scram_fake(const char *scheme, struct str secret,
 		    struct str user, struct buf *out);
 /*
+ * The client's half. first: "n,,n=user,r=nonce"; answer: to what the server
+ * said first, and the server's own proof, which comes last ("v=..."). False:
+ * not a message that we believe. Slow: for a pool thread.
+ */
+bool		 scram_client_first(struct str user, struct buf *first);
+bool		 scram_client_answer(const char *scheme, struct str password,
+		    struct str first, struct str server_first,
+		    struct buf *answer, struct buf *proof) MUST_USE;
+/* RFC 2195: "user 0123..." */
+void		 cram_md5_answer(struct str user, struct str password,
+		    struct str challenge, struct buf *answer);
+/*
  * RFC 5802 7: may this client-first message go to libsasl? bound: it asks
  * for channel binding of that name.
  */

@@ -259,5 +259,53 @@ def test_clients():
         need(len(i.wait_mails("bob", n)) == n, n)
 
 
+def test_client_login():
+    """smtp(8) logs in at servers: each mechanism, by destination and by sender."""
+    with instance() as b:
+        add_user(b, "carol@example.test", "carol's own")
+        relay = "[127.0.0.1]:%d" % b.port
+        a = Instance(domain="client.test", settings=(
+            "relayhost = " + relay, "smtp_sasl_auth_enable = yes", "smtp_tls_security_level =",
+            "smtp_sasl_security_options = noanonymous",
+            "smtp_sasl_password_maps = texthash:$config_directory/passwords"))
+        with open(os.path.join(a.etc, "passwords"), "w") as f:
+            f.write("%s ann@example.test:%s\nann@client.test carol@example.test:carol's own\n" % (relay, PASSWORD))
+        with a:
+            n = 0
+            for mech in "scram-sha-256", "scram-sha-1", "plain", "login":
+                a.set("smtp_sasl_mechanism_filter = " + mech)
+                a.run("postern", "-c", a.etc, "reload")
+                need(wait_for(lambda m=mech: send_mail(a) and
+                              b.wait_log(r"sasl_method=%s, sasl_username=ann@example\.test" % m.upper(), 5), 60),
+                     mech, a.log()[-1500:])
+                n += 1
+            a.set("smtp_sasl_mechanism_filter = ")
+            a.set("smtp_sender_dependent_authentication = yes")
+            a.run("postern", "-c", a.etc, "reload")
+            need(wait_for(lambda: send_mail(a) and b.wait_log(r"sasl_username=carol@example\.test", 5), 60),
+                 a.log()[-1500:])
+            # No plain text by the default options: nothing that is left fits.
+            a.set("smtp_sender_dependent_authentication = no")
+            a.set("smtp_sasl_security_options = noplaintext, noanonymous")
+            a.set("smtp_sasl_mechanism_filter = plain, login")
+            a.run("postern", "-c", a.etc, "reload")
+            need(wait_for(lambda: send_mail(a) and a.wait_log(
+                r"dsn=4\.7\.0, status=deferred \(SASL authentication failed: server offered no compatible "
+                r"authentication mechanisms", 5), 60), a.log()[-1500:])
+            with open(os.path.join(a.etc, "passwords"), "w") as f:
+                f.write("%s ann@example.test:wrong\n" % relay)
+            a.set("smtp_sasl_mechanism_filter = ")
+            a.run("postern", "-c", a.etc, "reload")
+            need(wait_for(lambda: send_mail(a) and a.wait_log(
+                r"dsn=4\.7\.8, status=deferred \(SASL authentication failed; server 127\.0\.0\.1\[127\.0\.0\.1\] "
+                r"said: 535 5\.7\.8 Error: authentication failed: authentication failure\)", 5), 60), a.log()[-1500:])
+            need(n == 4)
+
+
+def send_mail(i):
+    i.send(to=["bob@example.test"], sender="ann@client.test")
+    return True
+
+
 if __name__ == "__main__":
     sys.exit(main(globals()))

@@ -1,0 +1,220 @@
+/*
+ * login - AUTH at servers (RFC 4954): the lines are auth's, the password is
+ * nothing that this process knows before it says it.
+ */
+#include "smtp/smtp.h"
+
+#define PEER_WAIT_MS	10000	/* for auth to (re)start */
+#define ANSWER_MS	60000	/* SCRAM may take a while */
+
+static void	on_channel(void *ctx, struct channel *);
+static void	on_message(void *ctx, struct talk *, enum msg, const void *);
+static void	on_gone(void *ctx, struct talk *, const char *why);
+static void	failed(struct session *, const char *reason);
+static unsigned	refused_bits(const struct session *);
+
+static const struct talk_ops talk_ops = { on_message, on_gone };
+
+/* --- configuration --- */
+
+static unsigned
+options(struct smtp *s, struct str list, struct problems *p)
+{
+	static const struct { const char *word; unsigned bit; } words[] = {
+		{ "noplaintext", SASL_NO_PLAINTEXT },
+		{ "noactive", SASL_NO_ACTIVE },
+		{ "nodictionary", SASL_NO_DICTIONARY },
+		{ "noanonymous", SASL_NO_ANONYMOUS },
+		{ "forward_secrecy", SASL_NEED_FORWARD },
+		{ "mutual_auth", SASL_NEED_MUTUAL },
+	};
+	struct str word;
+	unsigned bits = 0;
+	size_t i;
+
+	while (conf_list_next(&list, &word)) {
+		for (i = 0; i < nitems(words); i++)
+			if (str_eq_nocase(word, str_of(words[i].word)))
+				break;
+		if (i < nitems(words))
+			bits |= words[i].bit;
+		else
+			problem_add(p, true, NULL, 0, "%s_sasl_security_"
+			    "options: unknown option: " STRF,
+			    s->lmtp ? "lmtp" : "smtp", STRV(word));
+	}
+	return bits;
+}
+
+void
+login_open(struct smtp *s, struct problems *p)
+{
+	const struct smtp_conf *c = &s->conf;
+	const char *name = s->lmtp ? "lmtp" : "smtp";
+	struct buf why;
+
+	if (!c->sasl_auth_enable)
+		return;
+	if (c->sasl_password_maps.n == 0)
+		problem_add(p, true, NULL, 0, "%s_sasl_auth_enable is set, "
+		    "but %s_sasl_password_maps is empty", name, name);
+	if (!str_eq(c->sasl_type, STR("cyrus")))
+		problem_add(p, true, NULL, 0, "%s_sasl_type: unknown type "
+		    STRF ": say cyrus", name, STRV(c->sasl_type));
+	s->refused = options(s, c->sasl_security_options, p);
+	s->tls_refused = options(s, c->sasl_tls_security_options, p);
+	s->verified_refused = options(s,
+	    c->sasl_tls_verified_security_options, p);
+	buf_init(&why, 2000);
+	s->login_filter = c->sasl_mechanism_filter.n == 0 ? NULL :
+	    match_list_open(c->sasl_mechanism_filter,
+	    conf_dir(service_conf(s->service)), MATCH_WHOLE, &why);
+	if (why.n > 0)
+		problem_add(p, true, NULL, 0, "%s_sasl_mechanism_filter: %s",
+		    name, buf_cstr(&why));
+	buf_free(&why);
+}
+
+/* --- a login --- */
+
+bool
+login_next(struct session *s)
+{
+	struct wait_peer *w;
+
+	if (!s->smtp->conf.sasl_auth_enable || s->logged_in ||
+	    s->offer.auth.n == 0)
+		return false;
+	w = service_wait_peer(s->smtp->service, ROLE_AUTH, STR(""),
+	    PEER_WAIT_MS, on_channel, s);
+	if (w != NULL)
+		s->login_wait = w;
+	return true;
+}
+
+static unsigned
+refused_bits(const struct session *s)
+{
+	if (s->tls == NULL)
+		return s->smtp->refused;
+	return tls_info(s->tls)->trust == TLS_VERIFIED ?
+	    s->smtp->verified_refused : s->smtp->tls_refused;
+}
+
+static void
+on_channel(void *ctx, struct channel *c)
+{
+	struct session *s = ctx;
+	struct smtp *smtp = s->smtp;
+	struct str rest = s->offer.auth, word;
+	struct msg_login_begin m = {
+		.service = str_of(service_name(smtp->service)),
+		.lmtp = smtp->lmtp, .host = s->host,
+		.dest = route_site(s->d), .refused = refused_bits(s),
+	};
+	struct buf offered;
+
+	s->login_wait = NULL;
+	if (c == NULL) {
+		failed(s, "no process to ask");
+		return;
+	}
+	if (smtp->conf.sender_dependent_authentication && !smtp->lmtp)
+		m.sender = s->d->msg.sender;
+	buf_init(&offered, 4096);
+	while (str_token(&rest, " ", &word))
+		if (smtp->login_filter == NULL || match_list_domain(
+		    smtp->login_filter, word) == FOUND)
+			buf_printf(&offered, STRF " ", STRV(word));
+	m.mechanisms = buf_view(&offered);
+	s->login = talk_open(c, &talk_ops, s);
+	talk_deadline(s->login, ANSWER_MS);
+	talk_send(s->login, MSG_login_begin, &m);
+	buf_free(&offered);
+}
+
+static void
+on_message(void *ctx, struct talk *t, enum msg id, const void *msg)
+{
+	struct session *s = ctx;
+	const struct msg_login_say *say = msg;
+	const struct msg_login_failed *no = msg;
+
+	(void)t;
+	if (id == MSG_login_say) {
+		s->login_last = say->last != 0;
+		session_say(s, STRF, STRV(say->line));
+		session_await(s, AUTH, 0);
+		session_flush(s);
+	} else if (id == MSG_login_none) {
+		s->login = NULL;
+		hello_over(s);
+	} else if (id == MSG_login_failed) {
+		s->login = NULL;
+		failed(s, arena_cstr(s->arena, no->reason));
+	}
+}
+
+static void
+on_gone(void *ctx, struct talk *t, const char *why)
+{
+	struct session *s = ctx;
+
+	(void)t;
+	s->login = NULL;
+	failed(s, why);
+}
+
+/* Ours, or the server's lie: try again later, or the next server. */
+static void
+failed(struct session *s, const char *reason)
+{
+	struct why why = why_printf(s->d, "4.7.0", "SASL authentication "
+	    "failed: %s (server " STRF ")", reason, STRV(s->name));
+
+	why.down = true;
+	session_refused(s, &why);
+}
+
+void
+on_auth(struct session *s, struct awaited a, const struct esmtp_reply *r)
+{
+	struct str text = buf_view(&r->text);
+	struct why why;
+
+	(void)a;
+	if (r->code == 334 && s->login != NULL) {
+		talk_deadline(s->login, ANSWER_MS);
+		talk_send(s->login, MSG_login_challenge,
+		    &(struct msg_login_challenge){
+		    .data = str_trim(str_from(text, 4)) });
+		return;
+	}
+	talk_close(&s->login);
+	if (r->code / 100 == 2 && s->login_last) {
+		s->logged_in = true;
+		s->addr_key = STR("");	/* another destination, another login */
+		hello_over(s);
+		return;
+	}
+	if (r->code / 100 <= 3) {
+		failed(s, "the server did not prove that it knows the "
+		    "password");
+		return;
+	}
+	why = why_reply(s, r, state_request(AUTH));
+	why.text = why_printf(s->d, "", "SASL authentication failed; server "
+	    STRF " said: " STRF, STRV(s->name), STRV(why.reply)).text;
+	if (s->smtp->conf.sasl_auth_soft_bounce && why.dsn.p[0] == '5')
+		why.dsn = str_of(arena_printf(s->d->arena, "4" STRF,
+		    STRV(str_from(why.dsn, 1))));
+	why.down = true;
+	session_refused(s, &why);
+}
+
+void
+login_cancel(struct session *s)
+{
+	service_wait_cancel(&s->login_wait);
+	talk_close(&s->login);
+}
