@@ -454,6 +454,7 @@ on_verdict(void *ctx, struct talk *t, enum msg id, const void *msg)
 	tx->cleanup = NULL;
 	switch ((enum mail_status)done->status) {
 	case MAIL_OK:
+		transcript_forget(s);
 		if (tx->bdat)
 			snprintf(text, sizeof(text), "250 2.0.0 Ok: %llu bytes "
 			    "queued as " STRF,

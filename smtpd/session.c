@@ -165,6 +165,7 @@ session_close(struct session *s, const char *why)
 		log_info("%s after " STRF " from " STRF "[" STRF "]", why,
 		    STRV(s->where), STRV(s->name), STRV(s->addr));
 	log_end(s);
+	transcript_end(s, why);
 	limit_gone(s);
 	access_cancel(s);
 	auth_cancel(s);
@@ -280,6 +281,7 @@ run_command(struct session *s, struct str line)
 	struct str rest = line, verb;
 	const struct command *c;
 
+	transcript_in(s, line);
 	if (!str_token(&rest, " ", &verb)) {
 		s->command = UNKNOWN;
 		s->tally[UNKNOWN].all++;
@@ -539,6 +541,7 @@ put_reply(struct session *s, struct str text)
 {
 	struct buf out;
 
+	transcript_out(s, text);
 	buf_init(&out, 32768);
 	log_escape(text, &out);
 	buf_puts(&out, "\r\n");

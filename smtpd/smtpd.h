@@ -74,6 +74,17 @@ struct smtpd {				/* the process */
 	size_t		    nsessions;
 	struct list	    listeners, proxied;
 	bool		    draining;
+	/* transcript.c */
+	unsigned	    notify;	/* NOTE_ bits: notify_classes */
+	size_t		    nnotices;	/* mails to postmaster under way */
+	struct str	    bounce_notice_recipient, double_bounce, mail_name;
+};
+
+/* What went wrong in a session: notify_classes. */
+enum {
+	NOTE_BOUNCE = 1 << 0, NOTE_DATA = 1 << 1, NOTE_POLICY = 1 << 2,
+	NOTE_PROTOCOL = 1 << 3, NOTE_RESOURCE = 1 << 4,
+	NOTE_SOFTWARE = 1 << 5,
 };
 
 enum state { GREET, COMMAND, AUTH, DATA, BDAT, TLS, WAIT, CLOSE, STATE__MAX };
@@ -180,6 +191,8 @@ struct session {			/* one client, connect to disconnect */
 	struct kept	   held;	/* a reply that waits for its delay */
 	unsigned	   command;	/* index in commands[], for tally */
 	struct tally	   tally[TALLY_MAX];
+	struct buf	   transcript;	/* lines, where one may be wanted */
+	unsigned	   noted;	/* NOTE_ bits of its errors */
 };
 
 /* --- session.c --- */
@@ -304,4 +317,14 @@ void		 peer_known(struct session *);
 void		 peer_has_cert(struct session *);
 void		 log_refusal(struct session *, const char *what,
 		    struct str text);
+
+/* --- transcript.c --- */
+void		 transcript_configure(struct smtpd *, struct conf *);
+/* NOTE_ bit of a reply; 0 for one that is no error. */
+unsigned	 transcript_class(struct str line);
+void		 transcript_in(struct session *, struct str line);
+void		 transcript_out(struct session *, struct str line);
+void		 transcript_forget(struct session *);
+/* To postmaster, if it is wanted. */
+void		 transcript_end(struct session *, const char *why);
 #endif

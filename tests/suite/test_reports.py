@@ -269,6 +269,58 @@ def test_postmaster():
         i.close()
 
 
+def notices(i, user):
+    return [m.decode() for m in i.mails(user) if b"SMTP server: errors from" in m]
+
+
+def test_transcripts():
+    """notify_classes policy, protocol, bounce: the session's lines, without passwords, once."""
+    i = make(["notify_classes = policy, protocol, bounce", "error_notice_recipient = bob@example.test",
+              "bounce_notice_recipient = later+x@example.test", "message_size_limit = 100000", "mynetworks = 10.1.1.1",
+              "transport_maps ="])
+    i.start()
+    try:
+        with i.smtp() as s:             # all is well: nobody hears
+            s.sendmail(ANN, [BOB], "Subject: fine\n\nx\n")
+        with i.smtp() as s:
+            s.ehlo()
+            s.docmd("AUTH PLAIN c2VjcmV0LXBhc3N3b3Jk")
+            s.docmd("MAIL FROM:<%s>" % ANN)
+            s.docmd("RCPT TO:<x@other.test>")
+            s.docmd("NONSENSE " + "y" * 300)
+        got = wait_for(lambda: notices(i, "bob"))
+        need(got and len(got) == 1, i.log()[-2000:])
+        m = email.message_from_string(got[0], policy=email.policy.default)
+        need(m["Subject"] == "Postfix SMTP server: errors from localhost[127.0.0.1]" or
+             m["Subject"].endswith(" SMTP server: errors from localhost[127.0.0.1]"), m["Subject"])
+        need(m["Return-Path"].startswith("<double-bounce@") and "Postmaster" in m["To"], m.items())
+        text = m.get_content()
+        for line in ("Transcript of session follows.", " Out: 220 mx.example.test ESMTP", " In:  ehlo client.test", " In:  AUTH PLAIN\n",
+                     " In:  MAIL FROM:<ann@example.test>", "Relay access denied", "Error: command not recognized",
+                     "For other details, see the local mail logfile"):
+            need(line in text, line, text)
+        need("c2VjcmV0" not in text and "Subject: fine" not in text, text)
+        need(all(len(l) <= 80 for l in text.splitlines()), text)
+        with i.smtp() as s:             # refused for what it is: to whom bounces go
+            s.ehlo()
+            s.docmd("MAIL FROM:<%s> SIZE=99999999" % ANN)
+        got = wait_for(lambda: notices(i, "later"))
+        need(got and "5.3.4" in got[0], i.log()[-2000:])
+        need(len(notices(i, "bob")) == 1, "once")
+    finally:
+        i.close()
+
+
+def test_no_transcripts_by_default():
+    i = shared()
+    with i.smtp() as s:
+        s.ehlo()
+        s.docmd("NONSENSE")
+        s.docmd("MAIL FROM:<%s>" % ANN)
+        s.docmd("RCPT TO:<x@nowhere.invalid")
+    need(i.wait_log("disconnect from .*unknown=0/1") and "errors from" not in i.log() and "postmaster notify" not in i.log())
+
+
 def test_triple():
     """A postmaster notice that comes back is dropped with a warning."""
     i = make(["notify_classes = 2bounce", "2bounce_notice_recipient = gone@example.test"])
