@@ -5,6 +5,7 @@
 # make soak         power cuts and long kill tests (root, 15 minutes)
 # make programs     cron, at, PHP, mutt ... in a root with Postern (root)
 # make bench        Postern beside Postfix, in one run, with ratios
+# make peers        mail to and from Postfix, Exim, OpenSMTPD; into Dovecot (root)
 # make install      DESTDIR= PREFIX=
 #
 # Every folder of lib/ is a room. Every main*.c elsewhere is a program:
@@ -134,13 +135,16 @@ bench: all
 # A queue of 100,000 deferred messages: start, listing, flush by site.
 bench-queue: all
 	@bench/queue
+# Beside other mail servers, each in a root of its own (root).
+peers: all
+	@tests/peers/run
 programs: all manuals
 	@tests/programs/run
 
 clean:
 	rm -rf build
 
-.PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench \
+.PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench peers \
     bench-queue programs clean
 .SECONDARY:
 -include $(shell find $B \( -path '*/peer' -o -path '*/peers' -o -path '*/programs' \) -prune -o -name '*.d' -type f -print 2>/dev/null)
