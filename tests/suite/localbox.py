@@ -72,7 +72,7 @@ class Box(harness.Instance):
     def service(self, line):
         """A line more in master.cf."""
         with open(os.path.join(self.etc, "master.cf"), "a") as f:
-            f.write(line.format(**self.names) + "\n")
+            f.write(line + "\n")
 
     def aliases(self, *lines):
         """{al} stands for the user's name."""

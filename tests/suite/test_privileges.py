@@ -13,7 +13,7 @@ import re
 import stat
 import sys
 
-from harness import TOP, Instance, Wire, for_anybody, is_root, main, need
+from harness import TOP, Instance, Wire, for_anybody, is_root, main, need, wait_for
 
 OWNERS = {"OWNER_QUEUE": ("mail_owner", "postern"),
           "OWNER_NET": ("postern_net_user", "postern-net"),
@@ -168,8 +168,10 @@ class Checker:
         self.seen.append(program)
         st = status(pid)
         self.identity(who, row, st, pid)
-        self.expect(who, "NoNewPrivs", st["NoNewPrivs"], ["1"])
-        if row["filter"] != "FILTER_NONE":
+        # What runs users' commands denies them nothing of a session's.
+        free = row["filter"] == "FILTER_COMMAND"
+        self.expect(who, "NoNewPrivs", st["NoNewPrivs"], ["0" if free else "1"])
+        if row["filter"] != "FILTER_NONE" and not free:
             self.expect(who, "Seccomp", st["Seccomp"], ["2"])
         caps = ["CapInh", "CapPrm", "CapEff", "CapAmb"]
         for cap in caps + (["CapBnd"] if self.root else []):
@@ -200,8 +202,20 @@ def can_raise():
     return int(status(os.getpid())["CapEff"][0], 16) >> 24 & 1 == 1
 
 
+def prepare(i):
+    """A pipe service, and an alias that is a command."""
+    with open(os.path.join(i.etc, "master.cf"), "a") as f:
+        f.write("piped unix - n n - - pipe user=nobody argv=/bin/true\n")
+    with open(os.path.join(i.etc, "aliases"), "a") as f:
+        f.write("runs: |/bin/true\n")
+    i.run("newaliases")
+    return i
+
+
 def with_mail(i):
-    """An agent has started, and a client is in the middle of its mail."""
+    """Agents have started, and a client is in the middle of its mail."""
+    i.send(to=["runs@localhost"])
+    need(wait_for(lambda: i.pids("command")), "no command agent runs", i.log()[-1500:])
     i.send(to=[i.addr("ann")])
     need(i.wait_mails("ann", 1), "no mail came")
     need(i.pids("agent"), "no agent runs")
@@ -236,7 +250,7 @@ def check(i):
 
 def test_rows():
     """As whoever runs this test."""
-    with Instance() as i:
+    with prepare(Instance()) as i:
         w = with_mail(i)
         check(i)
         w.close()
@@ -278,7 +292,7 @@ def as_user(user, here, wait):
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
         os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
         os.chdir("/")
-        with Instance() as i:
+        with prepare(Instance()) as i:
             w = with_mail(i)
             os.write(here, json.dumps({k: v for k, v in i.__dict__.items() if
                                        isinstance(v, (str, int))}).encode())

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include "local/command.h"
+#include "local/pipe.h"
 
 static const struct { unsigned flags; const char *eol, *in, *out; } texts[] = {
 	{ 0, "\n", "a\r\nb\r\n", "a\nb\n" },
@@ -180,6 +181,113 @@ test_words(void **state)
 	arena_free(&arena);
 }
 
+static const struct {
+	const char *words[8], *why;
+	uint64_t    flags;
+	const char *user, *eol;
+} lines[] = {
+	{ { "flags=DRhu", "user=a:b", "argv=/x", "y" }, NULL,
+	    RUN_DELIVERED | RUN_RETURN_PATH | PIPE_FOLD_HOST |
+	    PIPE_FOLD_USER, "a", "\n" },
+	{ { "flags=BFOXq.>", "user=a", "eol=\\r\\n\\101\\\\", "argv=/x" }, NULL,
+	    RUN_BLANK | RUN_FROM | RUN_ORIGINAL | PIPE_FINAL | PIPE_QUOTE |
+	    RUN_DOTS | RUN_QUOTE_FROM, "a", "\r\nA\\" },
+	{ { "flags=Z", "user=a", "argv=/x" }, "unknown flag", 0, NULL, NULL },
+	{ { "user=a" }, "missing argv= command-line attribute", 0, NULL,
+	    NULL },
+	{ { "argv=/x", "user=a" }, "missing user= command-line attribute", 0,
+	    NULL, NULL },
+	{ { "user=a", "size=x", "argv=/x" }, "bad size= value", 0, NULL,
+	    NULL },
+	{ { "user=a", "colour=red", "argv=/x" }, "unknown attribute name", 0,
+	    NULL, NULL },
+};
+
+static void
+test_pipe_args(void **state)
+{
+	struct arena *arena = arena_new(1 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < nitems(lines); i++) {
+		char *argv[8];
+		struct pipe_args a;
+		const char *why;
+		struct str what;
+		int n = 0;
+
+		for (; lines[i].words[n] != NULL; n++)
+			argv[n] = arena_cstr(arena,
+			    str_of(lines[i].words[n]));
+		if (!pipe_args_parse(&a, arena, n, argv, &why, &what)) {
+			assert_non_null(lines[i].why);
+			assert_string_equal(why, lines[i].why);
+			continue;
+		}
+		assert_null(lines[i].why);
+		assert_int_equal(a.flags, lines[i].flags);
+		assert_true(str_eq(a.user, str_of(lines[i].user)));
+		assert_true(str_eq(a.eol, str_of(lines[i].eol)));
+		assert_string_equal(a.argv[0], "/x");
+	}
+	arena_free(&arena);
+}
+
+/* words of the command; 0 in flags is plain. '|' stands for NUL. */
+static const struct { uint64_t flags; const char *argv[6], *out; } pipes[] = {
+	{ 0, { "x", "-f", "$sender", "--", "$recipient" },
+	    "x|-f|S p@Here|--|Al+Ex@Dom|bo b@Dom|" },
+	{ PIPE_FOLD_USER | PIPE_FOLD_HOST, { "x", "$recipient", "$nexthop" },
+	    "x|al+ex@dom|bo b@dom|next.hop|" },
+	{ PIPE_FOLD_HOST, { "${mailbox}:${domain}" },
+	    "Al+Ex:dom|bo b:dom|" },
+	{ PIPE_QUOTE, { "$sender", "$recipient" },
+	    "\"S p\"@Here|Al+Ex@Dom|\"bo b\"@Dom|" },
+	{ 0, { "$user", "$extension" }, "Al|bo b|Ex||" },
+	{ 0, { "${original_recipient}" }, "o@x|bo b@Dom|" },
+	{ 0, { "($recipient)", "$$", "", "$size" },
+	    "(Al+Ex@Dom)|(bo b@Dom)|$||9|" },
+	{ 0, { "$client_address$client_helo,$queue_id" }, "1.2.3.4,Q1|" },
+	{ 0, { "x", "$nosuch" }, NULL },
+};
+
+static void
+test_pipe_expand(void **state)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct msg_deliver m = { .sender = STR("S p@Here"),
+		.nexthop = STR("Next.Hop"), .size = 9,
+		.queue_id = STR("Q1"), .client_addr = STR("1.2.3.4") };
+	struct pipe_message message = { &m, STR("+") };
+	struct recipient r[2] = { { .address = STR("Al+Ex@Dom"),
+		.original = STR("o@x") }, { .address = STR("bo b@Dom") } };
+	struct recipient *both[2] = { &r[0], &r[1] };
+
+	(void)state;
+	for (size_t i = 0; i < nitems(pipes); i++) {
+		struct pipe_args a = { .flags = pipes[i].flags };
+		char *argv[6], *text;
+		struct str out;
+		enum found found;
+
+		for (; a.argc < 6 && pipes[i].argv[a.argc] != NULL; a.argc++)
+			argv[a.argc] = arena_cstr(arena,
+			    str_of(pipes[i].argv[a.argc]));
+		a.argv = argv;
+		found = pipe_expand(&a, &message, both, 2, arena, &out);
+		assert_int_equal(found, pipes[i].out != NULL ? FOUND : NONE);
+		if (found != FOUND)
+			continue;
+		text = arena_cstr(arena, out);
+		for (size_t c = 0; c < out.n; c++)
+			if (text[c] == '\0')
+				text[c] = '|';
+		assert_string_equal(text, pipes[i].out);
+	}
+	m.sender = STR("");
+	arena_free(&arena);
+}
+
 int
 main(void)
 {
@@ -188,6 +296,8 @@ main(void)
 		cmocka_unit_test(test_prefix),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_pipe_args),
+		cmocka_unit_test(test_pipe_expand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
