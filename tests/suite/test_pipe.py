@@ -4,7 +4,7 @@ import pwd
 import re
 import sys
 
-from harness import main, need, wait_for, is_root
+from harness import TOP, is_root, main, need, wait_for
 from localbox import Box
 
 WHY = "needs root"
@@ -120,6 +120,29 @@ def test_each_gets_its_own():
              text_of(b.out + "/args"), b.log()[-2000:])
         need(sorted(re.findall("<(.*)>", text_of(b.out + "/args"))) == sorted(to), text_of(b.out + "/args"))
         need(sorted(re.findall("Delivered-To: (.*)", text_of(b.out + "/mail"))) == sorted(to))
+
+
+def test_uucp():
+    """conf/examples/uucp: uux gets the mail of a domain, as user uucp."""
+    if not is_root():
+        return WHY
+    example = os.path.join(TOP, "conf", "examples", "uucp")
+    b = box()
+    with open(os.path.join(example, "master.cf")) as f:
+        b.service(f.read().replace("/usr/bin/uux", b.dir + "/run"))
+    with open(os.path.join(example, "main.cf")) as f:
+        for line in f.read().splitlines():
+            if line and not line.startswith("#"):
+                b.set(line)
+    with b:
+        b.run("sendmail", "-f", b.addr("ann"), "sub.far.example!Joe", "x@Far.Example",
+              stdin=b"Subject: x\n\nbody\n")
+        need(wait_for(lambda: text_of(b.out + "/uid") and not b.mails_queued()), b.log()[-2000:])
+        words = re.findall("<(.*)>", text_of(b.out + "/args"))
+        need(words[:5] == ["-r", "-n", "-z", "-a" + b.addr("ann"), "-"] and "neighbour!rmail" in words, words)
+        need("(joe@sub.far.example)" in words and "(x@far.example)" in words, words)
+        need(text_of(b.out + "/uid").split()[0] == str(pwd.getpwnam("uucp").pw_uid))
+        need(text_of(b.out + "/mail").startswith("From ann@example.test "), text_of(b.out + "/mail"))
 
 
 if __name__ == "__main__":
