@@ -374,12 +374,14 @@ dns_packet_read(struct str packet, enum dns_type type, struct str name,
 	unsigned flags, questions, answers, authorities;
 
 	*out = (struct dns_reading){ .sense = DNS_NONSENSE, .name = name };
+	if (packet.n < HEADER || packet.n > DNS_PACKET_MAX)
+		return;
 	flags = get(&r, 2);
 	questions = get(&r, 2);
 	answers = get(&r, 2);
 	authorities = get(&r, 2);
 	(void)get(&r, 2);
-	if (r.bad || (flags & FLAG_QR) == 0 || packet.n > DNS_PACKET_MAX)
+	if ((flags & FLAG_QR) == 0)
 		return;
 	out->authentic = (flags & FLAG_AD) != 0;
 	if ((flags & RCODE) != 0 && (flags & RCODE) != RCODE_NXDOMAIN) {

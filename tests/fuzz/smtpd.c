@@ -69,7 +69,18 @@ static const char strict[] =
     "smtpd_client_message_rate_limit = 3\n"
     "smtpd_client_recipient_rate_limit = 9\n"
     "smtpd_reject_unlisted_sender = yes\nstrict_smtputf8 = yes\n"
-    "smtpd_end_of_data_restrictions = check_sender_access x:y\n";
+    "smtpd_end_of_data_restrictions = check_sender_access x:y\n"
+    "smtpd_client_restrictions = warn_if_reject reject_rbl_client "
+    "bl.x=127.0.0.[1..4] check_client_access x:y\n"
+    "smtpd_helo_restrictions = warn_if_reject reject_unknown_helo_hostname"
+    " warn_if_reject reject_rhsbl_helo bl.x warn_if_reject "
+    "check_helo_mx_access x:y\n"
+    "smtpd_sender_restrictions = reject_unknown_sender_domain "
+    "warn_if_reject check_sender_ns_access x:y warn_if_reject "
+    "reject_unverified_sender check_sender_access x:y\n"
+    "smtpd_relay_restrictions = permit_mx_backup reject_unauth_destination\n"
+    "smtpd_recipient_restrictions = permit_dnswl_client wl.x warn_if_reject "
+    "reject_unknown_recipient_domain reject_unverified_recipient\n";
 
 /* --- those whom smtpd asks --- */
 
@@ -115,6 +126,13 @@ answer_dns(struct talk *t, const struct msg_dns_ask *ask)
 }
 
 static void
+answer_verify(struct talk *t, const struct msg_verify_ask *ask)
+{
+	talk_send(t, MSG_verify_answer, &(struct msg_verify_answer){
+	    .status = ask->address.n % 5, .text = STR("said so") });
+}
+
+static void
 take_content(struct str s)
 {
 	w.content += s.n;
@@ -133,6 +151,8 @@ on_question(void *ctx, struct talk *t, enum msg id, const void *msg)
 		answer_access(t);
 	else if (id == MSG_address_ask)
 		answer_address(t, msg);
+	else if (id == MSG_verify_ask)
+		answer_verify(t, msg);
 	else if (id == MSG_dns_ask)
 		answer_dns(t, msg);
 	else if (id == MSG_flush_site)
@@ -293,6 +313,8 @@ make_conf(struct smtpd *d, struct service *s, const char *more)
 	d->mynetworks = match_list_open(STR("127.0.0.0/8"), dir, 0, NULL);
 	d->interfaces = match_list_open(STR("127.0.0.1"), dir, 0, NULL);
 	d->rewrite_clients = match_list_open(STR(""), dir, 0, NULL);
+	d->mx_backup = match_list_open(STR(""), dir, 0, NULL);
+	probe_sender_read(s->conf, d->arena, &d->probe_sender);
 	d->limit_exceptions = match_list_open(*more == '\0' ?
 	    STR("0.0.0.0/0") : STR(""), dir, 0, NULL);
 	access_open(d, &p);
@@ -316,7 +338,8 @@ static void
 make_peers(struct service *s)
 {
 	static const enum role roles[] = { ROLE_LOOKUP, ROLE_CLEANUP,
-		ROLE_ANVIL, ROLE_QMGR, ROLE_RESOLVE };
+		ROLE_ANVIL, ROLE_QMGR, ROLE_RESOLVE,
+		ROLE_VERIFY };
 	int fd[2];
 
 	list_init(&s->peers);
