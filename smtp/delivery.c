@@ -234,10 +234,39 @@ typed(struct delivery *d, const char *type, struct str text)
 	    STRV(str_first(text, TEXT_MAX))));
 }
 
+/* smtp_delivery_status_filter: "5.1.1 text" as a table has it. */
+static void
+filter_status(struct delivery *d, struct msg_rcpt_result *m, struct why *why)
+{
+	struct smtp *s = d->smtp;
+	struct str key, got;
+	size_t n;
+
+	if (tables_empty(s->status_filter))
+		return;
+	key = str_of(arena_printf(d->arena, STRF " " STRF, STRV(why->dsn),
+	    STRV(why->text)));
+	if (tables_get(s->status_filter, key, &s->filtered) != FOUND)
+		return;
+	got = arena_str(d->arena, str_trim(buf_view(&s->filtered)));
+	n = dsn_status_length(got);
+	if (n == 0 || (got.p[0] == '2') != (m->status == SENT)) {
+		log_warn("bad result of a delivery status filter: " STRF,
+		    STRV(got));
+		return;
+	}
+	why->dsn = m->dsn = str_first(got, n);
+	why->text = str_trim(str_from(got, n));
+	m->text = str_first(why->text, TEXT_MAX);
+	if (m->status != SENT)
+		m->status = got.p[0] == '4' ? DEFERRED : BOUNCED;
+}
+
 static void
 report(struct delivery *d, struct recipient *r, struct msg_rcpt_result *m,
-    const struct why *why)
+    struct why *why)
 {
+	filter_status(d, m, why);
 	log_result(d, r, (enum delivery_status)m->status, why);
 	if (m->status == BOUNCED && d->smtp->soft_bounce &&
 	    (d->msg.flags & DELIVER_VERIFY) == 0) {
@@ -260,8 +289,9 @@ delivery_result(struct delivery *d, struct recipient *r,
 {
 	struct msg_rcpt_result m = { .status = status, .dsn = why->dsn,
 		.text = str_first(why->text, TEXT_MAX) };
+	struct why said = *why;
 
-	report(d, r, &m, why);
+	report(d, r, &m, &said);
 }
 
 /* Line ends of a reply are blanks in a log line. */

@@ -76,6 +76,20 @@ static const struct stream_ops stream_ops = {
 #define OTHERS_MAX	100	/* deliveries that are looked at for company */
 #define LINE_SIZE	4096	/* a command: addresses, ORCPT, ENVID */
 
+/* smtp_reply_filter: a table's word for what the server said. */
+static struct str
+filter_reply(void *ctx, struct str line)
+{
+	struct session *s = ctx;
+	struct buf *b = &s->smtp->filtered;
+
+	if (tables_get(s->smtp->reply_filter, line, b) != FOUND || b->n == 0)
+		return line;
+	log_info("filtered reply from " STRF ": \"" STRF "\" to \"" STRF "\"",
+	    STRV(s->name), STRV(line), STRV(buf_view(b)));
+	return str_first(buf_view(b), ESMTP_LINE_MAX);
+}
+
 struct session *
 session_new(struct delivery *d, const struct peer *p)
 {
@@ -97,6 +111,9 @@ session_new(struct delivery *d, const struct peer *p)
 	    STRV(s->name), p->port));
 	s->opened_ms = clock_steady_ms();
 	buf_init(&s->reply.text, ESMTP_REPLY_TEXT_MAX);
+	if (!tables_empty(s->smtp->reply_filter))
+		s->reply.filter = filter_reply;
+	s->reply.filter_ctx = s;
 	list_init(&s->in_dest);
 	list_init(&s->in_addr);
 	list_append(&s->smtp->sessions, &s->link);

@@ -86,9 +86,11 @@ struct smtp {				/* the process */
 	bool		 generic_ext;	/* propagate_unmatched_extensions */
 	struct find_conf find;
 	struct checks	*checks;
+	struct tables	*reply_filter, *status_filter;
 	struct list	 deliveries, sessions;
 	struct pool_kept *pool;
-	struct buf	 line;		/* of the log, and of commands */
+	struct buf	 line;		/* of the log */
+	struct buf	 filtered;	/* the answer of such a table */
 	char		*block;		/* BLOCK_MAX, of all sessions */
 };
 int		 smtp_main(enum role, int argc, char **argv);

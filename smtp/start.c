@@ -119,6 +119,24 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	buf_free(&own);
 }
 
+static struct tables *
+open_table(struct smtp *s, struct str list, const char *name,
+    struct problems *p)
+{
+	struct tables *ts;
+	struct buf why;
+
+	buf_init(&why, 4096);
+	ts = tables_open(list, conf_dir(service_conf(s->service)),
+	    TABLE_FOLD | TABLE_FIXED, &why);
+	if (why.n > 0)
+		problem_add(p, service_checks(s->service), NULL, 0,
+		    "%s_%s: %s", s->lmtp ? "lmtp" : "smtp", name,
+		    buf_cstr(&why));
+	buf_free(&why);
+	return ts;
+}
+
 /* What can be asked for ever after: tables stay as they are now. */
 static void
 open_tables(struct smtp *s, struct conf *conf, struct problems *p)
@@ -131,16 +149,12 @@ open_tables(struct smtp *s, struct conf *conf, struct problems *p)
 		"lmtp_nested_header_checks", "lmtp_body_checks" } };
 	struct str rest = conf_get(conf, "propagate_unmatched_extensions");
 	struct str item;
-	struct buf why;
 
-	buf_init(&why, 4096);
-	s->generic = tables_open(s->conf.generic_maps, conf_dir(conf),
-	    TABLE_FOLD | TABLE_FIXED, &why);
-	if (why.n > 0)
-		problem_add(p, service_checks(s->service), NULL, 0,
-		    "%s_generic_maps: %s", s->lmtp ? "lmtp" : "smtp",
-		    buf_cstr(&why));
-	buf_free(&why);
+	s->generic = open_table(s, s->conf.generic_maps, "generic_maps", p);
+	s->reply_filter = open_table(s, s->conf.reply_filter, "reply_filter",
+	    p);
+	s->status_filter = open_table(s, s->conf.delivery_status_filter,
+	    "delivery_status_filter", p);
 	while (conf_list_next(&rest, &item))
 		s->generic_ext |= str_eq_nocase(item, STR("generic"));
 	s->find.delimiter = conf_get(conf, "recipient_delimiter");
@@ -248,6 +262,7 @@ on_start(void *ctx, struct service *service)
 	s->pool = pool_kept_new();
 	s->block = mem_new(BLOCK_MAX);
 	buf_init(&s->line, 1 << 20);
+	buf_init(&s->filtered, TABLE_VALUE_MAX);
 }
 
 static void

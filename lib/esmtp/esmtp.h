@@ -55,6 +55,9 @@ struct esmtp_reply {
 	unsigned   code;	/* 200 to 599, of its last line */
 	struct str dsn;		/* "2.1.0" of that line, or "" */
 	struct buf text;	/* its lines, LF between: "250 2.1.0 Ok" */
+	/* Sees each line first, and returns it or another; may be NULL. */
+	struct str (*filter)(void *ctx, struct str line);
+	void	  *filter_ctx;
 	/* inner: */
 	unsigned   lines;
 	size_t	   size;

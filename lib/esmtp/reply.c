@@ -33,7 +33,10 @@ esmtp_reply_feed(struct esmtp_reply *r, struct str *in)
 		r->skip = !whole;
 		if (r->size > ESMTP_REPLY_MAX)
 			return REPLY_BAD;
-		if (!rest_of_long && !take_line(r, str_trim(line)))
+		line = str_trim(line);
+		if (r->filter != NULL && !rest_of_long)
+			line = r->filter(r->filter_ctx, line);
+		if (!rest_of_long && !take_line(r, line))
 			return REPLY_BAD;
 		if (r->over && !r->skip)
 			return REPLY_OK;

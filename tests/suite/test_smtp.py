@@ -405,6 +405,24 @@ def test_generic_and_checks():
         need("to=<bob@inside.test>" in i.log(), i.log())
 
 
+def test_filters():
+    with Server(plan={"RCPT": lambda c: c.put("550 5.7.1 greylisted" if "grey" in c.server.said[-1] else
+                                              "550 5.2.2 full" if "full" in c.server.said[-1] else "250 ok")}) as s, \
+            Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
+        with open(os.path.join(i.etc, "replies"), "w") as f:
+            f.write("/^550 5.7.1 greylisted/ 450 4.7.1 greylisted\n")
+        with open(os.path.join(i.etc, "status"), "w") as f:
+            f.write("/^5\\.2\\.2 (.*full.*)/ 4.2.2 $1\n/^2\\..* taken/ 2.0.0 took it\n/^4.7.1/ 2.0.0 no\n")
+        i.set("smtp_reply_filter = regexp:%s/replies" % i.etc)
+        i.set("smtp_delivery_status_filter = regexp:%s/status" % i.etc)
+        reload(i)
+        send(i, "grey@far.test", "full@far.test", "good@far.test")
+        need("dsn=4.7.1, status=deferred (host 127.0.0.1[127.0.0.1] said: 450 4.7.1 greylisted" in result(i, "grey@far.test"))
+        need("dsn=4.2.2, status=deferred (host" in result(i, "full@far.test"), i.log())
+        need("dsn=2.0.0, status=sent (took it)" in result(i, "good@far.test"), i.log())
+        need(i.wait_log("bad result of a delivery status filter: 2.0.0 no"), i.log())
+
+
 # --- connections that are used again ---
 
 def test_reuse():
