@@ -4,6 +4,7 @@
 # make fuzz         run each fuzz target for FUZZ_SECONDS (default 60)
 # make soak         power cuts and long kill tests (root, 15 minutes)
 # make programs     cron, at, PHP, mutt ... in a root with Postern (root)
+# make tlscheck     testssl.sh and sslscan find nothing (some minutes)
 # make bench        Postern beside Postfix, in one run, with ratios
 # make peers        mail to and from Postfix, Exim, OpenSMTPD; into Dovecot (root)
 # make install      DESTDIR= PREFIX=
@@ -138,6 +139,8 @@ bench-queue: all
 # Beside other mail servers, each in a root of its own (root).
 peers: all
 	@tests/peers/run
+tlscheck: all
+	@tests/tlscheck
 programs: all manuals
 	@tests/programs/run
 

@@ -51,7 +51,7 @@ struct tls_side {
 /* Handshakes at one time that may wait for a signature; others wait. */
 #define TLS_HANDSHAKES_MAX 256
 
-enum ask { ASK_NOTHING, ASK_NOW, ASK_SENT, ASK_ANSWERED };
+enum asking_state { ASK_NOTHING, ASK_NOW, ASK_SENT, ASK_ANSWERED };
 struct tls {
 	struct list	 link;		/* in side->waiting */
 	struct tls_side	*side;
@@ -62,7 +62,7 @@ struct tls {
 	struct tls_info	*info;		/* made when it is asked for */
 	char		*error;		/* why the handshake failed */
 	struct tls_chains *named;	/* for the name that the client gave */
-	enum ask	 name, sign;
+	enum asking_state name, sign;
 	bool		 has_job, done, broken;
 	struct wanted	*wanted;	/* client.c: what must be proved */
 	char		*session_key;	/* in side->sessions */
