@@ -96,16 +96,32 @@ is_acceptable(struct str s, size_t max)
 	return s.n <= max;
 }
 
+/*
+ * RFC 3461 6.2.7.3 (b): of an alias its sender hears that it was expanded,
+ * and of those that it stands for all but their success.
+ */
 static void
 expand(struct mail *m, struct queue_rcpt *r)
 {
+	struct queue_rcpt alias = *r;
 	struct addresses all = { 0 };
+	bool tell = false;
 
-	if (alias_expand(m, r->address, &all))
+	if (alias_expand(m, r->address, &all)) {
+		tell = r->dsn_notify & DSN_NOTIFY_SUCCESS && all.n > 0 &&
+		    (all.n > 1 || !str_eq(all.v[0], r->address));
+		if (tell)
+			r->dsn_notify &= ~(unsigned)DSN_NOTIFY_SUCCESS;
+		if (tell && r->dsn_notify == 0)
+			r->dsn_notify = DSN_NOTIFY_NEVER;
 		for (size_t i = 0; i < all.n && m->status == MAIL_OK; i++) {
 			r->address = all.v[i];
 			put(m, r);
 		}
+	}
+	alias.dsn_notify = QUEUE_NOTIFY_EXPANDED | DSN_NOTIFY_SUCCESS;
+	if (tell && m->status == MAIL_OK)
+		put(m, &alias);
 	mem_free(all.v);
 }
 

@@ -80,8 +80,7 @@ int	 queue_remove_left(const struct queue *, enum queue_dir,
 /* To the place that hash_queue_names wants. 0: moved; EEXIST: it is there. */
 int	 queue_tidy(const struct queue *, enum queue_dir, const char *id)
 	    MUST_USE;
-/* Removes empty directories that hash_queue_depth does not want. */
-void	 queue_prune(const struct queue *, enum queue_dir);
+void	 queue_prune(const struct queue *, enum queue_dir); /* empty folders */
 /* 0 or errno. */
 int	 queue_stat(const struct queue *, enum queue_dir, const char *id,
 	    struct stat *) MUST_USE;
@@ -112,6 +111,8 @@ struct queue_rcpt {
 	int64_t	   tried_s;	/* last attempt */
 	struct str dsn, text, remote_mta, diagnostic, action, transport;
 };
+/* In dsn_notify: an alias, here for its sender to hear of it; is sent. */
+#define QUEUE_NOTIFY_EXPANDED (1U << 4)
 enum rcpt_state { RCPT_TODO, RCPT_DEFERRED, RCPT_SENT, RCPT_BOUNCED,
 	RCPT_REPORTED };	/* reported: bounced, and its report is queued */
 

@@ -15,7 +15,7 @@
 #include "queue/record.h"
 #include "sys/sys.h"
 
-#define NOTIFY_MAX	15	/* all DSN_NOTIFY_ bits of ipc.h */
+#define NOTIFY_MAX	31	/* all DSN_NOTIFY_ bits of ipc.h, and ours */
 #define RET_MAX		2	/* DSN_RET_HDRS */
 #define CONTENT_PIECE	65536
 #define SMALL_FILE	((size_t)32 << 10) /* of content, more does not pay */
@@ -82,6 +82,12 @@ take_rcpt(struct queue_message *m, const struct rec_rcpt *r)
 	m->rcpts[m->nrcpts++] = (struct queue_rcpt){ .address = r->address,
 		.original = r->original, .dsn_orcpt = r->dsn_orcpt,
 		.dsn_notify = (unsigned)r->dsn_notify };
+	if (r->dsn_notify & QUEUE_NOTIFY_EXPANDED) {
+		m->rcpts[m->nrcpts - 1].status = RCPT_SENT;
+		m->rcpts[m->nrcpts - 1].dsn = STR("2.0.0");
+		m->rcpts[m->nrcpts - 1].text = STR("alias expanded");
+		m->rcpts[m->nrcpts - 1].action = STR("expanded");
+	}
 	return r->dsn_notify <= NOTIFY_MAX && r->address.n > 0 &&
 	    record_text_clean(r->address) && record_text_clean(r->original) &&
 	    record_text_clean(r->dsn_orcpt);

@@ -115,6 +115,30 @@ def test_notify_and_ret():
             need(fields(text)[1]["Action"] == ("failed" if kind == "fail" else "delivered"), fields(text))
 
 
+def test_expanded():
+    """NOTIFY=SUCCESS of an alias for several: expanded, and no more; failures still come."""
+    i = shared()
+    with open(os.path.join(i.etc, "virtual"), "a") as f:
+        f.write("team@example.test bob@example.test, ann@example.test\nteam2@example.test bob@example.test, gone@example.test\n"
+                "one@example.test bob@example.test\n")
+    i.run("postern", "reload")
+    for to, n in (("team@example.test", 2), ("one@example.test", 1)):
+        mark = len(i.log())
+        qid = wait_for(lambda: send(i, to, "", "NOTIFY=SUCCESS"))
+        m, text = report_of(i, qid, kind="sender delivery status notification")
+        got = fields(text)[1:]
+        need([(f["Final-Recipient"], f["Action"], f["Status"]) for f in got] == [("rfc822; " + to, "expanded", "2.0.0")], got)
+        need("<%s>: alias expanded" % to in text, text)
+        need("%s: from=<%s>, size=" % (qid, ANN) in i.log()[mark:] and "nrcpt=%d " % n in i.log()[mark:], i.log()[mark:])
+        done(i, qid)
+        need(i.log()[mark:].count("status notification") == 1, "one report", i.log()[mark:])
+    qid = send(i, "team2@example.test", "", "NOTIFY=SUCCESS,FAILURE")
+    m, text = report_of(i, qid, kind="sender delivery status notification")
+    need([f["Action"] for f in fields(text)[1:]] == ["expanded"], text)
+    m, text = report_of(i, qid)
+    need([f["Final-Recipient"] for f in fields(text)[1:]] == ["rfc822; gone@example.test"], text)
+
+
 def test_one_report_of_many():
     i = shared()
     qid = send(i, [BOB, GONE, "gone+x@example.test", ANN])
