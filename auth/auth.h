@@ -5,6 +5,7 @@
  * stores.c   who knows passwords, in which order
  * verify.c   is it the password: pool threads, and what was right just now
  * penalty.c  guessing costs time: pure
+ * relay.c, serve.c  Dovecot's auth protocol, as its client, as its server
  * client.c   our own logins at servers, for smtp and lmtp
  *
  * Carriers bring attempts: smtpd's talks (main.c), a socket that speaks
@@ -32,6 +33,7 @@ struct stores;
 struct verifier;
 struct penalties;
 struct clients;
+struct relay_paths;
 
 struct auth {				/* the process */
 	struct service	  *service;
@@ -45,6 +47,9 @@ struct auth {				/* the process */
 	struct match_list *exceptions;
 	struct login_server server;
 	struct clients	  *clients;
+	struct relay_paths *relay_paths;
+	struct str	   spool;	/* queue_directory */
+	struct listener	  *listener;	/* auth_socket; NULL: none */
 };
 
 /* --- attempt.c --- */
@@ -112,6 +117,15 @@ void		 saslauthd_cancel(struct daemon_ask **);
 /* --- client.c: our own logins at servers --- */
 void		 clients_open(struct auth *, struct problems *);
 void		 client_on_talk(struct auth *, struct talk *);
+
+/* --- relay.c: smtpd_sasl_type = dovecot; the talk becomes its own --- */
+void		 relay_open(struct auth *, struct problems *);
+void		 relay_list(struct auth *, struct talk *,
+		    const struct msg_auth_list *);
+void		 relay_begin(struct auth *, struct talk *,
+		    const struct msg_auth_begin *);
+/* --- serve.c: a client of auth_socket --- */
+void		 serve(struct auth *, int fd);
 
 /* --- penalty.c --- */
 struct penalty_conf {

@@ -20,6 +20,7 @@ struct carrier {			/* a talk with smtpd */
 
 static void	on_check(void *ctx, struct service *, struct problems *);
 static void	on_start(void *ctx, struct service *);
+static void	on_listen(void *ctx, struct str name, int fd);
 static void	on_talk(void *ctx, struct talk *, enum msg);
 static void	on_message(void *ctx, struct talk *, enum msg, const void *);
 static void	on_gone(void *ctx, struct talk *, const char *why);
@@ -38,6 +39,7 @@ main(int argc, char **argv)
 		.role = ROLE_AUTH, .params = params, .nparams = nitems(params),
 		.conf = &a.conf, .ctx = &a, .check = on_check,
 		.start = on_start, .on_talk = on_talk,
+		.on_listen = on_listen,
 	};
 
 	return service_main(&def, argc, argv);
@@ -62,6 +64,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	buf_free(&why);
 	stores_open(a, p);
 	clients_open(a, p);
+	relay_open(a, p);
 	if (service_checks(service))
 		return;
 	/* While files can be opened: plug-ins, OpenSSL's own. */
@@ -85,6 +88,24 @@ on_start(void *ctx, struct service *service)
 	a->server = (struct login_server){ a, stores_secret };
 	a->penalties = penalties_new(&penalty);
 	a->verifier = verifier_new(a);
+}
+
+static void
+on_accept(void *ctx, int fd, const struct sockaddr_storage *from)
+{
+	(void)from;
+	serve(ctx, fd);
+}
+
+/* auth_socket */
+static void
+on_listen(void *ctx, struct str name, int fd)
+{
+	struct auth *a = ctx;
+
+	(void)name;
+	listener_free(&a->listener);
+	a->listener = listener_new(a->loop, fd, on_accept, a);
 }
 
 static void
@@ -180,10 +201,17 @@ on_message(void *ctx, struct talk *t, enum msg id, const void *msg)
 {
 	struct carrier *c = ctx;
 
-	(void)t;
-	if (id == MSG_auth_list)
+	if (id == MSG_auth_list && str_eq(
+	    ((const struct msg_auth_list *)msg)->type, STR("dovecot"))) {
+		relay_list(c->auth, t, msg);
+		mem_free(c);
+	} else if (id == MSG_auth_list)
 		list(c, msg);
-	else if (id == MSG_auth_begin && c->attempt == NULL)
+	else if (id == MSG_auth_begin && c->attempt == NULL && str_eq(
+	    ((const struct msg_auth_begin *)msg)->type, STR("dovecot"))) {
+		relay_begin(c->auth, t, msg);
+		mem_free(c);
+	} else if (id == MSG_auth_begin && c->attempt == NULL)
 		begin(c, msg);
 	else if (id == MSG_auth_step && c->attempt != NULL)
 		step(c, msg);

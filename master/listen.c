@@ -215,23 +215,43 @@ listen_service(struct master *m, const struct service *s,
 }
 
 static void
+listen_path(struct master *m, const char *name, const char *service,
+    enum role role, struct problems *problems)
+{
+	int fd;
+
+	if (keep(m, name, service, role))
+		return;
+	fd = root_listen_unix(m->spool_fd, name, 0666);
+	if (fd < 0)
+		problem_add(problems, true, NULL, 0, "%s/%s: %s",
+		    m->plan->spool, name, strerror(errno));
+	else
+		take(m, name, service, role, fd);
+}
+
+static void
 listen_unix(struct master *m, struct problems *problems)
 {
-	for (size_t i = 0; i < nitems(unix_sockets); i++) {
-		const char *name = unix_sockets[i].name;
-		int fd;
+	struct str auth = conf_get(m->plan->conf, "auth_socket");
+	char name[100];
 
-		if (keep(m, name, unix_sockets[i].service,
-		    unix_sockets[i].role))
-			continue;
-		fd = root_listen_unix(m->spool_fd, name, 0666);
-		if (fd < 0)
-			problem_add(problems, true, NULL, 0, "%s/%s: %s",
-			    m->plan->spool, name, strerror(errno));
-		else
-			take(m, name, unix_sockets[i].service,
-			    unix_sockets[i].role, fd);
+	for (size_t i = 0; i < nitems(unix_sockets); i++)
+		listen_path(m, unix_sockets[i].name, unix_sockets[i].service,
+		    unix_sockets[i].role, problems);
+	if (auth.n == 0)
+		return;
+	/* One name in a directory whose mode says who may connect. */
+	if ((!str_starts(auth, STR("private/")) &&
+	    !str_starts(auth, STR("public/"))) || auth.n >= sizeof(name) ||
+	    str_rchr(auth, '/') != str_chr(auth, '/') ||
+	    auth.p[str_chr(auth, '/') + 1] == '.') {
+		problem_add(problems, true, NULL, 0, "auth_socket: say "
+		    "private/NAME or public/NAME");
+		return;
 	}
+	snprintf(name, sizeof(name), STRF, STRV(auth));
+	listen_path(m, name, "auth", ROLE_AUTH, problems);
 }
 
 void

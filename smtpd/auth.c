@@ -291,6 +291,11 @@ on_channel(void *ctx, struct channel *c)
 		on_gone(s, NULL, "does not answer");
 		return;
 	}
+	if (s->server_addr.n == 0) {
+		peer_server(s);
+		m.server_addr = s->server_addr;
+		m.server_port = s->server_port;
+	}
 	if (session_binding(s, binding))
 		m.binding = (struct str){ (char *)binding, sizeof(binding) };
 	s->login = talk_open(c, &login_ops, s);

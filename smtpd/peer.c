@@ -15,7 +15,8 @@ static void on_names(void *ctx, const struct dns_client *);
 static void warn_forged(const struct session *, const struct dns_client *);
 
 static void
-set_address(struct session *s, const struct sockaddr_storage *from)
+print_address(struct session *s, const struct sockaddr_storage *from,
+    struct str *addr_text, struct str *port_text)
 {
 	const struct sockaddr_in6 *in6 = (const void *)from;
 	const struct sockaddr_in *in = (const void *)from;
@@ -32,8 +33,18 @@ set_address(struct session *s, const struct sockaddr_storage *from)
 	/* ::ffff:192.0.2.1 is 192.0.2.1, here and in all tables. */
 	if (ip_parse(str_of(text), bytes) == AF_INET)
 		inet_ntop(AF_INET, bytes, text, sizeof(text));
-	s->addr = arena_str(s->arena, str_of(text));
-	s->port = str_of(arena_printf(s->arena, "%u", port));
+	*addr_text = arena_str(s->arena, str_of(text));
+	*port_text = str_of(arena_printf(s->arena, "%u", port));
+}
+
+void
+peer_server(struct session *s)
+{
+	struct sockaddr_storage to = { 0 };
+	socklen_t n = sizeof(to);
+
+	if (getsockname(stream_fd(s->stream), (void *)&to, &n) == 0)
+		print_address(s, &to, &s->server_addr, &s->server_port);
 }
 
 void
@@ -42,7 +53,7 @@ peer_find(struct session *s, const struct sockaddr_storage *from,
 {
 	struct smtpd *d = s->smtpd;
 
-	set_address(s, from);
+	print_address(s, from, &s->addr, &s->port);
 	s->name = s->reverse_name = STR("unknown");
 	s->name_found = s->reverse_found = s->forward_found = NONE;
 	s->named = done;

@@ -311,6 +311,8 @@ void		 limit_gone(struct session *);
 /* Address and port at once; then names, which may take a while. */
 void		 peer_find(struct session *, const struct sockaddr_storage *,
 		    void (*done)(struct session *));
+/* Our own end, once somebody wants to know it. */
+void		 peer_server(struct session *);
 /* Name and address are known, or replaced: what depends on them. */
 void		 peer_known(struct session *);
 /* Its certificate may make it one of ours. */

@@ -4,12 +4,17 @@ With Python's smtplib, swaks, curl, msmtp, gsasl and raw lines, on the plain
 port; TLS has its own tests (test_submission.py).
 """
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 
 from harness import Instance, Wire, main, need, wait_for
 
@@ -300,6 +305,132 @@ def test_client_login():
                 r"dsn=4\.7\.8, status=deferred \(SASL authentication failed; server 127\.0\.0\.1\[127\.0\.0\.1\] "
                 r"said: 535 5\.7\.8 Error: authentication failed: authentication failure\)", 5), 60), a.log()[-1500:])
             need(n == 4)
+
+
+class Lines:
+    """A UNIX socket that speaks in lines."""
+
+    def __init__(self, s):
+        self.s, self.f = s, s.makefile("rb")
+
+    def get(self):
+        return self.f.readline().decode().rstrip("\n")
+
+    def put(self, *fields):
+        self.s.sendall("\t".join(fields).encode() + b"\n")
+
+
+def test_auth_socket():
+    """Dovecot's protocol, its server's half: other servers use our users."""
+    with instance("auth_socket = private/auth") as i:
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(60)
+        s.connect(os.path.join(i.dir, "spool/private/auth"))
+        c = Lines(s)
+        c.put("VERSION", "1", "1")
+        c.put("CPID", "4711")
+        hello = []
+        while not hello or hello[-1] != "DONE":
+            hello.append(c.get())
+        need(hello[0].startswith("VERSION\t1\t") and "MECH\tPLAIN\tplaintext" in hello, hello)
+        need(any(h.startswith("MECH\tSCRAM-SHA-256") for h in hello), hello)
+        user = "ann@example.test"
+        c.put("AUTH", "1", "PLAIN", "service=smtp", "rip=192.0.2.1", "secured", "resp=" + plain(user, PASSWORD))
+        need(c.get() == "OK\t1\tuser=" + user)
+        c.put("AUTH", "2", "LOGIN", "service=imap")
+        need(c.get() == "CONT\t2\t" + b64("Username:"))
+        c.put("CONT", "2", b64(user))
+        need(c.get() == "CONT\t2\t" + b64("Password:"))
+        # Another login meanwhile, and a wrong one, which is answered late.
+        c.put("AUTH", "3", "PLAIN", "service=smtp", "rip=192.0.2.1", "resp=" + plain(user, "wrong"))
+        c.put("CONT", "2", b64(PASSWORD))
+        need(c.get() == "OK\t2\tuser=" + user)
+        need(re.match("FAIL\t3\tuser=%s\treason=authentication failure$" % user, c.get()))
+        state = Scram(user, PASSWORD)
+        c.put("AUTH", "4", "SCRAM-SHA-256", "service=smtp", "resp=" + b64(state.first))
+        got = c.get().split("\t")
+        need(got[:2] == ["CONT", "4"], got)
+        c.put("CONT", "4", b64(state.final(base64.b64decode(got[2]).decode())))
+        got = c.get().split("\t")
+        need(base64.b64decode(got[2]).decode() == "v=" + state.server, got)
+        c.put("CONT", "4", "")
+        need(c.get() == "OK\t4\tuser=" + user)
+        c.put("AUTH", "x", "PLAIN")
+        need(c.get().startswith("FAIL\t"))
+        c.put("AUTH", "5", "PLAIN", "resp=!!!")
+        need(c.get().startswith("FAIL\t5\t"))
+        s.close()
+
+
+def fake_dovecot(listener, said):
+    """Knows ann; LOGIN fails for now; hangs up on mallory."""
+    while True:
+        try:
+            s = listener.accept()[0]
+        except OSError:
+            return
+        with contextlib.suppress(OSError):
+            dovecot_client(Lines(s), said)
+        with contextlib.suppress(OSError):
+            s.shutdown(socket.SHUT_RDWR)
+        s.close()
+
+
+def dovecot_client(c, said):
+    c.put("VERSION", "1", "2")
+    c.put("MECH", "PLAIN", "plaintext")
+    c.put("MECH", "LOGIN", "plaintext")
+    c.put("MECH", "ANONYMOUS", "anonymous")
+    c.put("SPID", "1")
+    c.put("DONE")
+    while True:
+        fields = c.get().split("\t")
+        if fields == [""]:
+            break
+        said.append(fields)
+        if fields[0] == "AUTH" and fields[2] == "LOGIN":
+            c.put("FAIL", "1", "temp", "reason=not now")
+        elif fields[0] == "AUTH" and not fields[-1].startswith("resp="):
+            c.put("CONT", "1", "")
+        elif fields[0] in ("AUTH", "CONT"):
+            who = base64.b64decode(fields[-1].replace("resp=", "") + "==").split(b"\0")
+            if who[1] == b"mallory":
+                break
+            if who[2] == PASSWORD.encode():
+                c.put("OK", "1", "user=" + who[1].decode())
+            else:
+                c.put("FAIL", "1", "user=" + who[1].decode())
+
+
+def test_type_dovecot():
+    """smtpd_sasl_type = dovecot: its server proves our clients."""
+    where = tempfile.mkdtemp(prefix="postern-dovecot-")
+    os.chmod(where, 0o755)
+    path = os.path.join(where, "auth")
+    said = []
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    os.chmod(path, 0o666)
+    listener.listen(10)
+    threading.Thread(target=fake_dovecot, args=(listener, said), daemon=True).start()
+    try:
+        with instance("smtpd_sasl_type = dovecot", "smtpd_sasl_path = " + path) as i:
+            w = hello(i)
+            need(auth_words(w) == ["PLAIN", "LOGIN"], w.ehlo, i.log()[-900:])
+            need(w.say("AUTH LOGIN") == "454 4.7.0 Temporary authentication failure: not now")
+            need(w.say("AUTH PLAIN " + plain("ann", "wrong")).startswith("535 5.7.8 Error: authentication failed: "))
+            need(w.say("AUTH PLAIN " + plain("mallory", "x")) ==
+                 "454 4.7.0 Temporary authentication failure: Connection lost to authentication server")
+            need(w.say("AUTH PLAIN a\tb").startswith(("535", "501", "454")))
+            got = w.say("AUTH PLAIN")
+            need(got == "334 ", got, said, i.log()[-700:])
+            need(w.say(plain("ann", PASSWORD)).startswith("235"))
+            w.close()
+            need(["service=smtp" in f and "nologin" in f for f in said if f[0] == "AUTH"], said)
+            need(i.wait_log(r"SASL LOGIN authentication failed: not now"))
+    finally:
+        listener.close()
+        shutil.rmtree(where, ignore_errors=True)
 
 
 def send_mail(i):
