@@ -205,6 +205,8 @@ cmd_quit(struct session *s, struct str arg)
 {
 	(void)arg;
 	s->tally[s->command].good++;
+	/* TLS says farewell before it closes. */
+	s->quit = !s->ahead && !session_has_tls(s);
 	reply_close(s, "221 2.0.0 Bye");
 }
 

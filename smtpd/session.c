@@ -129,7 +129,7 @@ session_new(struct smtpd *d, int fd, const struct sockaddr_storage *from)
 	s->smtpd = d;
 	s->state = GREET;
 	s->where = STR("CONNECT");
-	s->stream = stream_new(d->loop, fd, &stream_ops, s);
+	s->stream = stream_accepted(d->loop, fd, &stream_ops, s);
 	stream_cork(s->stream, true);
 	stream_pause(s->stream, true);
 	list_append(&d->sessions, &s->link);
@@ -226,6 +226,10 @@ on_input(void *ctx, struct str in)
 			check_pipelining(s, str_from(in, used));
 	}
 	s->in_input = false;
+	if (s->state == CLOSE && s->quit && stream_unsent(s->stream) == 0) {
+		session_close(s, NULL);
+		return used;
+	}
 	if (s->state == TLS && s->tls == NULL) {
 		flush(s);
 		stream_drop_input(s->stream);
@@ -669,14 +673,18 @@ on_timeout(void *ctx)
 /*
  * The last reply is out: our side is closed, and what the client still sends
  * is thrown away until it closes too. An instant close would reset the
- * connection, and the reply might never be read.
+ * connection, and the reply might never be read; but who said QUIT sends
+ * nothing any more (RFC 5321 4.1.1.10).
  */
 static void
 on_drained(void *ctx)
 {
 	struct session *s = ctx;
 
-	if (s->state == CLOSE)
+	if (s->state == CLOSE && s->quit) {
+		if (!s->in_input)	/* else on_input does it */
+			session_close(s, NULL);
+	} else if (s->state == CLOSE)
 		stream_shut(s->stream);
 	else if (s->state == TLS)
 		starttls_go(s);

@@ -185,6 +185,7 @@ struct session {			/* one client, connect to disconnect */
 	bool		   local;	/* local_header_rewrite_clients */
 	bool		   pipelined;	/* sent ahead where it must wait */
 	bool		   in_input;	/* replies are gathered */
+	bool		   quit;	/* QUIT, and nothing behind it */
 	bool		   ahead;	/* more came with this command */
 	int64_t	   errors, junk;
 	int64_t		   deadline_ms;	/* smtpd_per_request_deadline */

@@ -64,6 +64,9 @@ struct stream_ops {
 };
 struct stream	*stream_new(struct loop *, int fd, const struct stream_ops *,
 		    void *ctx);			/* owns fd; ops stay */
+/* The same with what a listener accepted: two calls less. */
+struct stream	*stream_accepted(struct loop *, int fd,
+		    const struct stream_ops *, void *ctx);
 void		 stream_pause(struct stream *, bool);
 /* Queues what the socket does not take. Nothing after an error. */
 void		 stream_write(struct stream *, struct str);

@@ -104,18 +104,29 @@ want_write(struct stream *s)
 struct stream *
 stream_new(struct loop *loop, int fd, const struct stream_ops *ops, void *ctx)
 {
-	struct stream *s = mem_new(sizeof(*s));
+	struct stream *s;
 	int type;
 	socklen_t n = sizeof(type);
 	int err = fd_nonblock(fd);
 
 	if (err != 0)
 		die("stream: descriptor %d: %s", fd, strerror(err));
+	s = stream_accepted(loop, fd, ops, ctx);
+	s->is_socket = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0;
+	return s;
+}
+
+struct stream *
+stream_accepted(struct loop *loop, int fd, const struct stream_ops *ops,
+    void *ctx)
+{
+	struct stream *s = mem_new(sizeof(*s));
+
 	s->loop = loop;
 	s->ops = ops;
 	s->ctx = ctx;
 	s->fd = fd;
-	s->is_socket = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0;
+	s->is_socket = true;
 	buf_init(&s->left, STREAM_INPUT_MAX);
 	buf_init(&s->out, OUTPUT_MAX);
 	event_place(loop, &s->readable, fd, EV_READ | EV_PERSIST, on_readable,
