@@ -2,11 +2,12 @@
  * load - a crowd of SMTP clients in one process, for measuring a server.
  *
  *   load -p PORT -c CLIENTS -n MESSAGES [-s SIZE] [-r RECIPIENTS] [-k]
- *        [-d DOMAINS] [-t ADDRESS] [-i]
+ *        [-d DOMAINS] [-u USERS] [-t ADDRESS] [-i]
  *
  * -k keeps connections for many messages; else each message has its own.
  * -r sends each message to that many recipients (N+ADDRESS); with -d to
- * r0@d0.test, r1@d1.test ... of that many domains. -i opens the
+ * r0@d0.test, r1@d1.test ... of that many domains. -u: ADDRESS has a number
+ * behind its name, each message the next of USERS. -i opens the
  * connections, says EHLO, prints "idle" and waits for end of input.
  * Prints "MESSAGES SECONDS": accepted, first connect to last 250.
  */
@@ -31,6 +32,7 @@ struct client { int fd; enum step step; int rcpt; char in[4096]; size_t n;
 
 struct load {
 	int	    port, clients, messages, recipients, domains, epoll;
+	int	    users, sent;	/* -u: one after the other */
 	int	    started, accepted, refused;
 	bool	    keep, idle;
 	size_t	    size;
@@ -116,6 +118,10 @@ say_rcpt(struct load *l, struct client *c)
 	if (l->domains > 0)
 		snprintf(line, sizeof(line), "RCPT TO:<r%d@d%d.test>\r\n",
 		    c->rcpt, c->rcpt % l->domains);
+	else if (l->users > 0)
+		snprintf(line, sizeof(line), "RCPT TO:<%.*s%d%s>\r\n",
+		    (int)strcspn(l->to, "@"), l->to, l->sent++ % l->users,
+		    strchr(l->to, '@'));
 	else if (l->recipients == 1)
 		snprintf(line, sizeof(line), "RCPT TO:<%s>\r\n", l->to);
 	else
@@ -239,7 +245,7 @@ options(struct load *l, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "p:c:n:s:r:d:t:ki")) != -1) {
+	while ((c = getopt(argc, argv, "p:c:n:s:r:d:t:u:ki")) != -1) {
 		long v = optarg != NULL ? strtol(optarg, NULL, 10) : 0;
 
 		switch (c) {
@@ -250,6 +256,7 @@ options(struct load *l, int argc, char **argv)
 		case 'r': l->recipients = (int)v; break;
 		case 'd': l->domains = (int)v; break;
 		case 't': l->to = optarg; break;
+		case 'u': l->users = (int)v; break;
 		case 'k': l->keep = true; break;
 		case 'i': l->idle = true; break;
 		default: exit(2);
