@@ -13,7 +13,33 @@
 
 #include "cleanup/pickup.h"
 
+#define TEMPLATES_MAX	((size_t)4 << 20)
+
 static void	 scan_on(struct pickup *);
+
+/* Of reports; bounce says what is wrong with them, and refuses to start. */
+static void
+load_template(struct pickup *p, struct conf *conf)
+{
+	struct arena *arena = arena_new(TEMPLATES_MAX);	/* as long as p */
+	struct problems problems = { NULL, 0 };
+	struct templates templates;
+	struct buf text;
+
+	buf_init(&text, TEMPLATE_FILE_MAX);
+	templates_load(&templates, conf, arena, &problems);
+	if (!template_expand(&templates, TEMPLATE_FAILURE, conf, &text,
+	    &problems)) {
+		templates_builtin(&templates, false);
+		buf_clear(&text);
+		(void)template_expand(&templates, TEMPLATE_FAILURE, conf,
+		    &text, &problems);
+	}
+	p->failure = templates.v[TEMPLATE_FAILURE];
+	p->failure.text = arena_str(arena, buf_view(&text));
+	problems_free(&problems);
+	buf_free(&text);
+}
 
 static void
 open_files(void *ctx, struct service *service)
@@ -35,6 +61,7 @@ open_files(void *ctx, struct service *service)
 	p->size_max = conf_number(conf, "message_size_limit");
 	p->myhostname = conf_get(conf, "myhostname");
 	p->mail_name = conf_get(conf, "mail_name");
+	load_template(p, conf);
 	p->content_filter = conf_get(conf, "content_filter");
 	if (!mail_overrides(conf_get(conf, "receive_override_options"),
 	    &p->overrides, &unlisted, &word))

@@ -14,6 +14,7 @@
 #include "maildrop/maildrop.h"
 #include "queue/queue.h"
 #include "service/service.h"
+#include "template/template.h"
 
 struct pickup_conf {
 #define PARAM PARAM_MEMBER
@@ -29,6 +30,7 @@ struct pickup {
 	int64_t		   size_max;	/* message_size_limit, 0: none */
 	struct str	   myhostname, mail_name, content_filter;
 	uint64_t	   overrides;	/* MAIL_ bits */
+	struct template	   failure;	/* its text as it is sent */
 	struct list	   jobs;
 	size_t		   njobs;
 	struct map	  *busy;	/* name: its job */

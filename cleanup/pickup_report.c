@@ -58,28 +58,36 @@ put_head(const struct pickup *p, const struct refusal *r, const char *boundary,
 {
 	buf_puts(out, "Date: ");
 	put_date(out, now_s);
-	buf_printf(out, "\r\nFrom: MAILER-DAEMON@" STRF
-	    " (Mail Delivery System)\r\nSubject: Undelivered Mail Returned to "
-	    "Sender\r\nTo: ", STRV(p->myhostname));
+	buf_printf(out, "\r\nFrom: " STRF "\r\nSubject: " STRF "\r\nTo: ",
+	    STRV(p->failure.from), STRV(p->failure.subject));
 	address_quote_822(r->sender, out);
 	buf_printf(out, "\r\nAuto-Submitted: auto-replied\r\n"
 	    "MIME-Version: 1.0\r\nContent-Type: multipart/report; "
-	    "report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n\r\n"
+	    "report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n"
+	    "Content-Transfer-Encoding: 8bit\r\n\r\n"
 	    "This is a MIME-encapsulated message.\r\n\r\n", boundary);
 }
 
+/* bounce(5)'s failure_template, then who did not get it and why. */
 static void
 put_notes(const struct pickup *p, const struct refusal *r, struct str rcpts,
     struct buf *out)
 {
-	struct str rcpt;
+	struct str text = p->failure.text, rcpt;
 
 	buf_printf(out, "Content-Description: Notification\r\n"
-	    "Content-Type: text/plain; charset=utf-8\r\n\r\n"
-	    "This is the mail system at host " STRF ".\r\n\r\n"
-	    "I'm sorry to have to inform you that your message could not\r\n"
-	    "be accepted. It's attached below.\r\n\r\n"
-	    "                   The mail system\r\n\r\n", STRV(p->myhostname));
+	    "Content-Type: text/plain; charset=" STRF "\r\n"
+	    "Content-Transfer-Encoding: 8bit\r\n\r\n",
+	    STRV(str_eq_nocase(p->failure.charset, STR("us-ascii")) ?
+	    STR("utf-8") : p->failure.charset));
+	while (text.n > 0) {
+		size_t eol = str_chr(text, '\n');
+
+		buf_str(out, str_first(text, eol));
+		buf_puts(out, "\r\n");
+		text = str_from(text, eol + 1);
+	}
+	buf_puts(out, "\r\n");
 	while (str_token(&rcpts, "\n", &rcpt)) {
 		buf_puts(out, "<");
 		log_escape(rcpt, out);

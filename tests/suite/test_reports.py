@@ -380,6 +380,29 @@ def test_template_file():
         i.close()
 
 
+def test_refused_by_cleanup():
+    """A program's mail that header_checks refuse comes back, in the template's words."""
+    i = make(["header_checks = regexp:$config_directory/checks", "bounce_template_file = $config_directory/bounce.cf"])
+    with open(os.path.join(i.etc, "checks"), "w") as f:
+        f.write("/^Subject: forbidden/ REJECT not with this subject\n")
+    with open(os.path.join(i.etc, "bounce.cf"), "w") as f:
+        f.write("failure_template = <<EOF\nSubject: Came back\n\nSays $myhostname.\nEOF\n")
+    i.start()
+    try:
+        i.run("sendmail", "-f", ANN, BOB, stdin=b"Subject: forbidden things\n\nx\n")
+        got = i.wait_mails("ann", 1)
+        need(len(got) == 1, i.log()[-2000:])
+        m = email.message_from_bytes(got[0], policy=email.policy.default)
+        need(m["Subject"] == "Came back" and m["From"] == "Mail Delivery System <MAILER-DAEMON@example.test>", m.items())
+        words = next(m.iter_parts()).get_content()
+        need(words.startswith("Says mx.example.test.\n\n<%s>: " % BOB) and "not with this subject" in words, words)
+        f = fields(got[0].decode())[1]
+        need(f["Action"] == "failed" and f["Status"].startswith("5.7"), f)
+        need(i.wait_log("sender non-delivery notification: ") and wait_for(lambda: not i.queue()) and not i.mails("bob"))
+    finally:
+        i.close()
+
+
 def test_bad_template_stops_the_start():
     i = make()
     try:
