@@ -2,7 +2,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "dns/serve.h"
@@ -326,6 +328,133 @@ test_cache(void **state)
 	dns_cache_free(&c);
 }
 
+/* --- the wire: a name server in this very process --- */
+
+struct server {
+	struct loop *loop;
+	int	     fd;
+	unsigned     asked, answered;
+	bool	     authentic;
+};
+
+/* First the answer to another number, then the right one with AD. */
+static void
+serve(void *ctx, unsigned what)
+{
+	struct server *s = ctx;
+	struct sockaddr_storage from;
+	socklen_t length = sizeof(from);
+	char packet[512];
+	ssize_t n;
+
+	(void)what;
+	n = recvfrom(s->fd, packet, sizeof(packet), 0,
+	    (struct sockaddr *)&from, &length);
+	assert_true(n > 12);
+	s->asked++;
+	assert_int_equal(packet[2] & 1, 1);		/* RD */
+	assert_int_equal(packet[3] & 0x20, 0x20);	/* AD: RFC 6840 5.7 */
+	assert_int_equal(packet[11], 1);		/* OPT */
+	memcpy(packet + 2, "\x81\xa0\0\1\0\1\0\0\0\0", 10);
+	memcpy(packet + n - 11, MX10, sizeof(MX10) - 1);
+	n += (ssize_t)sizeof(MX10) - 1 - 11;
+	packet[0] ^= 1;
+	assert_int_equal(sendto(s->fd, packet, (size_t)n, 0,
+	    (struct sockaddr *)&from, length), n);
+	packet[0] ^= 1;
+	assert_int_equal(sendto(s->fd, packet, (size_t)n, 0,
+	    (struct sockaddr *)&from, length), n);
+}
+
+static void
+on_answer(void *ctx, struct str reply)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct server *s = ctx;
+	struct dns_reading r;
+
+	dns_packet_read(reply, DNS_MX, STR("a.b"), arena, &r);
+	assert_int_equal(r.sense, DNS_RECORDS);
+	s->authentic = r.authentic;
+	arena_free(&arena);
+	if (++s->answered == 2)
+		loop_stop(s->loop);
+}
+
+/* AD is asked for and handed on, twice: no cache of c-ares' hides it. */
+static void
+test_wire(void **state)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct server s = { .loop = loop_new() };
+	socklen_t length = sizeof(at);
+	struct dns_wire *wire;
+	struct buf question, why;
+	struct watch *watch;
+	char servers[64];
+
+	(void)state;
+	s.fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind(s.fd, (struct sockaddr *)&at, length), 0);
+	assert_int_equal(getsockname(s.fd, (struct sockaddr *)&at, &length),
+	    0);
+	watch = watch_new(s.loop, s.fd, serve, &s);
+	watch_want(watch, WATCH_READ);
+	snprintf(servers, sizeof(servers), "127.0.0.1:%u",
+	    ntohs(at.sin_port));
+	buf_init(&why, 1000);
+	wire = dns_wire_open(&(struct dns_wire_conf){ str_of(servers), 30000,
+	    2 }, &why);
+	assert_non_null(wire);
+	assert_true(dns_wire_is_local(wire));
+	dns_wire_start(wire, s.loop);
+	buf_init(&question, 1000);
+	dns_packet_ask(DNS_MX, STR("a.b"), &question);
+	dns_wire_send(wire, buf_view(&question), on_answer, &s);
+	dns_wire_send(wire, buf_view(&question), on_answer, &s);
+	loop_run(s.loop);
+	assert_int_equal(s.asked, 2);
+	assert_true(s.authentic);
+	dns_wire_free(&wire);
+	watch_free(&watch);
+	loop_free(&s.loop);
+	close(s.fd);
+	buf_free(&question);
+	buf_free(&why);
+}
+
+/* Whose AD is believed, and what is no list of servers. */
+static void
+test_servers(void **state)
+{
+	static const struct { const char *list; bool ok, local; } rows[] = {
+		{ "127.0.0.1", true, true }, { "127.3.2.1:5353", true, true },
+		{ "[::1]:53, 127.0.0.1", true, true }, { "::1", true, true },
+		{ "192.0.2.1", true, false },
+		{ "127.0.0.1 192.0.2.1", true, false },
+		{ "2001:db8::1", true, false }, { "x", false, false },
+		{ "127.0.0.1:0", false, false }, { "1.2.3", false, false },
+		{ "127.0.0.1:65536", false, false }, { "[::1", false, false },
+		{ "[127.0.0.1]", false, false },
+	};
+	struct buf why;
+
+	(void)state;
+	buf_init(&why, 10000);
+	for (size_t i = 0; i < nitems(rows); i++) {
+		struct dns_wire *w = dns_wire_open(&(struct dns_wire_conf){
+		    str_of(rows[i].list), 1000, 1 }, &why);
+
+		if ((w != NULL) != rows[i].ok)
+			fail_msg("%s", rows[i].list);
+		if (w != NULL)
+			assert_int_equal(dns_wire_is_local(w), rows[i].local);
+		dns_wire_free(&w);
+	}
+	buf_free(&why);
+}
+
 int
 main(void)
 {
@@ -338,6 +467,8 @@ main(void)
 		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_wire),
+		cmocka_unit_test(test_servers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
