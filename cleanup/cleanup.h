@@ -95,6 +95,7 @@ struct mail {
 	size_t		     nrcpts, rcpts_cap;
 	size_t		     given;	/* recipients that the client named */
 	struct str	     last_given;
+	struct str	     last_rcpt;	/* rewritten, for log lines */
 	struct map	    *seen;	/* for duplicates */
 	struct addresses     bcc, prepend;
 	struct addresses     copies;	/* of sender_bcc_maps and its kin */

@@ -60,8 +60,8 @@ inspect_log(struct mail *m, const char *action, const char *what,
 		buf_printf(&line, STRF "[" STRF "];", STRV(b->client_name),
 		    STRV(b->client_addr));
 	buf_printf(&line, " from=<" STRF ">", STRV(m->sender));
-	if (m->last_given.n > 0)
-		buf_printf(&line, " to=<" STRF ">", STRV(m->last_given));
+	if (m->last_rcpt.n > 0)
+		buf_printf(&line, " to=<" STRF ">", STRV(m->last_rcpt));
 	if (b->protocol.n > 0)
 		buf_printf(&line, " proto=" STRF, STRV(b->protocol));
 	if (b->helo.n > 0)
@@ -283,7 +283,7 @@ on_fault(void *ctx, enum mime_fault fault, struct str text)
 	text = str_first(text, FAULT_MAX);
 	for (size_t i = 0; i < text.n; i++)
 		if (text.p[i] != '\r')
-			buf_putc(&what, text.p[i] == '\n' ? ' ' : text.p[i]);
+			buf_putc(&what, text.p[i]);
 	inspect_log(m, "reject", buf_cstr(&what), STR(""));
 	buf_free(&what);
 	mail_fail(m, MAIL_REJECTED, "5.6.0", mime_fault_text(fault));

@@ -145,6 +145,8 @@ add(struct mail *m, struct str address, struct str dsn_orcpt, unsigned notify,
 	if (!canonical_map(m, USE_ENVELOPE_RCPT, &r.address))
 		return;
 	if (!is_copy)
+		m->last_rcpt = r.address;
+	if (!is_copy)
 		canonical_copy(m, m->c->rcpt_bcc, "recipient_bcc_maps",
 		    r.address);
 	r.dsn_orcpt = dsn_orcpt.n > 0 ? arena_str(m->arena, dsn_orcpt) :

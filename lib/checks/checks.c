@@ -129,8 +129,8 @@ checks_print(enum mime_place place, struct str text, size_t max,
 	buf_puts(out, place == MIME_BODY ? "body " : "header ");
 	text = str_first(text, max);
 	for (size_t i = 0; i < text.n; i++)
-		if (text.p[i] != '\r')
-			buf_putc(out, text.p[i] == '\n' ? ' ' : text.p[i]);
+		if (text.p[i] != '\r')	/* the log shows an LF as '?' */
+			buf_putc(out, text.p[i]);
 }
 
 static enum found

@@ -54,7 +54,7 @@ struct check_verdict {
 enum found	 checks_ask(struct checks *, enum mime_place, struct str text,
 		    struct check_verdict *) MUST_USE;
 const char	*checks_error(const struct checks *);
-/* "header Subject: x" or "body x": for log lines, folds as blanks. */
+/* "header Subject: x" or "body x": for log lines; folds are LF. */
 void		 checks_print(enum mime_place, struct str text, size_t max,
 		    struct buf *out);
 #endif
