@@ -175,6 +175,7 @@ session_close(struct session *s, const char *why)
 	dns_cancel(&s->naming);
 	transaction_reset(s);
 	timer_free(&s->delay);
+	timer_free(&s->tls_wait);
 	keep(&s->helo, STR(""));
 	keep(&s->held, STR(""));
 	keep(&s->site, STR(""));
@@ -230,12 +231,9 @@ on_input(void *ctx, struct str in)
 		session_close(s, NULL);
 		return used;
 	}
-	if (s->state == TLS && s->tls == NULL) {
-		flush(s);
-		stream_drop_input(s->stream);
-		if (stream_unsent(s->stream) == 0)
-			starttls_go(s);
-	} else if (s->state != WAIT && s->state != CLOSE) {
+	if (s->state == TLS && s->tls == NULL)
+		session_begin_tls(s);
+	else if (s->state != WAIT && s->state != CLOSE) {
 		flush(s);
 		session_timer(s);
 		if (stream_unsent(s->stream) > UNSENT_MAX)
@@ -419,6 +417,17 @@ session_injected(struct session *s)
 		return false;		/* it will be dropped */
 	reply_close(s, "554 5.5.0 Error: SMTP protocol synchronization");
 	return true;
+}
+
+void
+session_begin_tls(struct session *s)
+{
+	if (s->in_input)
+		return;			/* at its end */
+	flush(s);
+	stream_drop_input(s->stream);
+	if (stream_unsent(s->stream) == 0)
+		starttls_go(s);
 }
 
 void

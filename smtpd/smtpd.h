@@ -150,6 +150,8 @@ struct session {			/* one client, connect to disconnect */
 	struct smtpd	  *smtpd;
 	struct stream	  *stream;
 	struct tls	  *tls;		/* lives in the stream; NULL: none */
+	struct timer	  *tls_wait;	/* for the first word of tlskey */
+	unsigned	   tls_waits;
 	struct arena	  *arena;	/* until the client is gone */
 	struct transaction *tx;		/* NULL: none */
 	struct check	  *check;	/* NULL: none */
@@ -263,6 +265,8 @@ bool		 starttls_offered(const struct session *);
 /* The handshake begins; nothing is unsent. _wrap: before the greeting. */
 void		 starttls_go(struct session *);
 void		 starttls_wrap(struct session *);
+/* What was said has left, then the handshake. */
+void		 session_begin_tls(struct session *);
 /* --- xclient.c --- */
 void		 cmd_xclient(struct session *, struct str arg);
 void		 cmd_xforward(struct session *, struct str arg);

@@ -10,9 +10,13 @@
 
 static void	on_handshake(void *ctx, bool ok);
 static void	new_session_counted(struct session *, bool ok);
+static void	begin(struct session *);
 static void	go_on(struct session *);
 
 static const struct tls_ops tls_ops = { on_handshake };
+
+#define WAIT_MS		50	/* between two looks */
+#define WAITS_MAX	200
 
 /* --- what main.cf wants --- */
 
@@ -99,7 +103,62 @@ starttls_offered(const struct session *s)
 	const struct smtpd *d = s->smtpd;
 
 	return d->tls_level != LEVEL_NONE && s->tls == NULL &&
-	    (d->tls_level == LEVEL_ENCRYPT || tls_side_ready(d->tls));
+	    (d->tls_level == LEVEL_ENCRYPT || tls_side_ready(d->tls) ||
+	    !tls_agent_heard(d->tls_agent));
+}
+
+/*
+ * Right after a start tlskey still reads its files: whoever wants TLS waits
+ * for it, so that no client learns that there is none.
+ */
+static void
+on_wait(void *ctx)
+{
+	struct session *s = ctx;
+
+	if (!tls_side_ready(s->smtpd->tls) &&
+	    !tls_agent_heard(s->smtpd->tls_agent) &&
+	    ++s->tls_waits < WAITS_MAX)
+		timer_set(s->tls_wait, WAIT_MS);
+	else
+		begin(s);
+}
+
+static void
+begin_when_heard(struct session *s)
+{
+	if (tls_side_ready(s->smtpd->tls) ||
+	    tls_agent_heard(s->smtpd->tls_agent)) {
+		begin(s);
+		return;
+	}
+	wait_begin(s);
+	s->tls_wait = timer_new(s->smtpd->loop, on_wait, s);
+	timer_set(s->tls_wait, WAIT_MS);
+}
+
+/* There are chains, or there will be none: say so, or begin. */
+static void
+begin(struct session *s)
+{
+	bool wrap = s->smtpd->conf.smtpd_tls_wrappermode;
+
+	if (tls_side_ready(s->smtpd->tls)) {
+		if (!wrap)
+			reply(s, "220 2.0.0 Ready to start TLS");
+		session_enter(s, TLS);
+		session_begin_tls(s);
+		return;
+	}
+	log_warn("TLS is not available: there is no certificate; see "
+	    "smtpd_tls_chain_files, smtpd_tls_cert_file");
+	if (wrap) {
+		session_close(s, "lost connection");
+		return;
+	}
+	reply(s, "454 4.7.0 TLS not available due to local problem");
+	if (s->state == WAIT)
+		wait_over(s, COMMAND);
 }
 
 /* --- the command --- */
@@ -122,16 +181,8 @@ cmd_starttls(struct session *s, struct str arg)
 		reply(s, "502 5.5.1 Error: command not implemented");
 		return;
 	}
-	if (!tls_side_ready(d->tls)) {
-		log_warn("TLS is not available: there is no certificate; see "
-		    "smtpd_tls_chain_files, smtpd_tls_cert_file");
-		reply(s, "454 4.7.0 TLS not available due to local problem");
-		return;
-	}
-	if (session_injected(s))
-		return;
-	reply(s, "220 2.0.0 Ready to start TLS");
-	session_enter(s, TLS);
+	if (!session_injected(s))
+		begin_when_heard(s);
 }
 
 /* The last plaintext is on its way; what the client sent is dropped. */
@@ -148,14 +199,7 @@ starttls_go(struct session *s)
 void
 starttls_wrap(struct session *s)
 {
-	session_enter(s, TLS);
-	if (tls_side_ready(s->smtpd->tls)) {
-		starttls_go(s);
-		return;
-	}
-	log_warn("TLS is not available: there is no certificate; see "
-	    "smtpd_tls_chain_files, smtpd_tls_cert_file");
-	session_close(s, "lost connection");
+	begin_when_heard(s);
 }
 
 static void

@@ -33,6 +33,9 @@ static const struct checked {
 	{ "canonical_maps", TABLE_FOLD },
 	{ "sender_canonical_maps", TABLE_FOLD },
 	{ "recipient_canonical_maps", TABLE_FOLD },
+	{ "relay_clientcerts", TABLE_FOLD },
+	{ "smtp_tls_policy_maps", TABLE_FOLD },
+	{ "lmtp_tls_policy_maps", TABLE_FOLD },
 };
 
 static void

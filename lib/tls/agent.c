@@ -27,7 +27,7 @@ struct tls_agent {
 	struct tls_side	*side;
 	struct incoming	 set;
 	struct map	*names;		/* struct tls_chains; without: n 0 */
-	bool		 has_names;
+	bool		 has_names, heard;
 };
 
 struct asking {
@@ -73,6 +73,12 @@ void
 tls_agent_side(struct tls_agent *a, struct tls_side *side)
 {
 	a->side = side;
+}
+
+bool
+tls_agent_heard(const struct tls_agent *a)
+{
+	return a->heard;
 }
 
 /* --- what comes by itself --- */
@@ -138,6 +144,7 @@ set_whole(struct tls_agent *a)
 
 	if (a->set.n < a->set.wanted)
 		return;
+	a->heard = true;
 	forget_names(a);
 	/* If they can't be used, what was there stays. */
 	if (a->set.wanted > 0 &&

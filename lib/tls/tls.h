@@ -159,6 +159,8 @@ struct tls_agent *tls_agent_new(struct service *);
 /* Made by tls_server_new() with these keys and the agent as keys_ctx. */
 const struct tls_keys *tls_agent_keys(void);
 void		 tls_agent_side(struct tls_agent *, struct tls_side *);
+/* Has tlskey told what chains there are (or that there are none)? */
+bool		 tls_agent_heard(const struct tls_agent *);
 /* False: it is not for TLS. */
 bool		 tls_agent_solo(struct tls_agent *, unsigned msg, const void *);
 
