@@ -70,21 +70,27 @@ add_sites(struct delivery *d, struct str list)
 }
 
 void
-route_begin(struct delivery *d)
+route_open(struct delivery *d)
 {
-	struct smtp *s = d->smtp;
 	struct destination *t = arena_alloc(d->arena, sizeof(*t));
-	struct session *idle;
 
 	d->to = t;
 	t->sites = arena_alloc(d->arena, SITES_MAX * sizeof(*t->sites));
 	t->used = arena_alloc(d->arena, SITES_MAX * sizeof(*t->used));
 	add_sites(d, d->msg.nexthop);
 	t->own_sites = t->nsites;
-	add_sites(d, s->conf.fallback_relay);
+	add_sites(d, d->smtp->conf.fallback_relay);
 	if (t->nsites > 0)
 		t->key = t->sites[0];
-	idle = pool_take(s, t->key, false);
+}
+
+void
+route_begin(struct delivery *d)
+{
+	struct session *idle;
+
+	route_open(d);
+	idle = pool_take(d->smtp, d->to->key, false);
 	if (idle == NULL) {
 		next_site(d);
 		return;
@@ -596,7 +602,7 @@ on_connected(void *ctx, int fd, int err)
 	t->connecting = NULL;
 	t->plain = false;
 	if (err == 0) {
-		session_new(d, &(struct peer){ .fd = fd, .plain = plain, .host = a->host,
+		session_new(d, &(struct server){ .fd = fd, .plain = plain, .host = a->host,
 		    .addr = ip, .port = t->port, .addr_key = addr_key(d, a),
 		    .dest_key = t->site == 1 ? t->key : STR("") });
 		return;
@@ -654,7 +660,7 @@ route_unix_done(struct delivery *d, int fd, int err)
 
 	t->dial = NULL;
 	if (err == 0) {
-		session_new(d, &(struct peer){ .fd = fd,
+		session_new(d, &(struct server){ .fd = fd,
 		    .host = d->smtp->myhostname, .addr = t->name,
 		    .addr_key = t->sites[t->site - 1], .dest_key = t->site == 1 ? t->key :
 		    STR("") });

@@ -91,7 +91,7 @@ filter_reply(void *ctx, struct str line)
 }
 
 struct session *
-session_new(struct delivery *d, const struct peer *p)
+session_new(struct delivery *d, const struct server *p)
 {
 	struct arena *a = arena_new(SESSION_MEMORY);
 	struct session *s = arena_alloc(a, sizeof(*s));

@@ -94,6 +94,8 @@ struct smtp {				/* the process */
 	char		*block;		/* BLOCK_MAX, of all sessions */
 };
 int		 smtp_main(enum role, int argc, char **argv);
+/* What smtp_main makes of it. */
+void		 smtp_define(struct smtp *, enum role, struct service_def *);
 /* A number or a name that was known at the start; 0: neither. */
 unsigned	 smtp_port(const struct smtp *, struct str);
 
@@ -175,6 +177,8 @@ struct address {
 	struct str canonical;		/* behind its aliases */
 	bool	   secure;		/* by DNSSEC */
 };
+/* Parses the destination; the delivery has no address yet. */
+void		 route_open(struct delivery *);
 /* Looks up, then reuses or connects: goes on by transaction_begin. */
 void		 route_begin(struct delivery *);
 /*
@@ -297,7 +301,7 @@ struct session {			/* one server, from connect to close */
 };
 enum { PIX_NO_ESMTP = 1 << 0, PIX_DELAY_DOT = 1 << 1 };
 
-struct peer {			/* a connected socket; keys: of the pool */
+struct server {			/* a connected socket; keys: of the pool */
 	int	   fd;
 	struct str host, addr;
 	unsigned   port;	/* 0: a UNIX socket */
@@ -305,7 +309,7 @@ struct peer {			/* a connected socket; keys: of the pool */
 	bool	   plain;	/* no TLS: it has failed */
 };
 /* The delivery is its first. */
-struct session	*session_new(struct delivery *, const struct peer *);
+struct session	*session_new(struct delivery *, const struct server *);
 /* Words are gathered; session_flush sends them, and the timer starts. */
 void		 session_say(struct session *, const char *fmt, ...)
 		    PRINTF(2, 3);

@@ -21,19 +21,27 @@ static void	open_tables(struct smtp *, struct conf *, struct problems *);
 static void	read_bind(struct smtp *, struct str text, int family,
 		    struct problems *);
 
-int
-smtp_main(enum role role, int argc, char **argv)
+void
+smtp_define(struct smtp *s, enum role role, struct service_def *def)
 {
-	struct smtp s = { .lmtp = role == ROLE_LMTP };
-	const struct service_def def = {
+	s->lmtp = role == ROLE_LMTP;
+	*def = (struct service_def){
 		.role = role,
-		.params = s.lmtp ? lmtp_params : smtp_params,
-		.nparams = s.lmtp ? lmtp_nparams : smtp_nparams,
-		.conf = &s.conf, .ctx = &s, .check = on_check,
+		.params = s->lmtp ? lmtp_params : smtp_params,
+		.nparams = s->lmtp ? lmtp_nparams : smtp_nparams,
+		.conf = &s->conf, .ctx = s, .check = on_check,
 		.start = on_start, .on_talk = on_talk, .on_solo = on_solo,
 		.on_stop = on_stop,
 	};
+}
 
+int
+smtp_main(enum role role, int argc, char **argv)
+{
+	struct smtp s = { 0 };
+	struct service_def def;
+
+	smtp_define(&s, role, &def);
 	return service_main(&def, argc, argv);
 }
 
