@@ -45,6 +45,8 @@ read_hosts(struct resolver *r, struct arena *arena, struct problems *p)
 	struct buf text;
 	int error;
 
+	if (r->files != NULL)		/* first, or a change goes unseen */
+		dns_files_add(r->files, path);
 	buf_init(&text, HOSTS_FILE_MAX);
 	error = file_read(AT_FDCWD, path, HOSTS_FILE_MAX, &text);
 	if (error != 0 && error != ENOENT)
@@ -69,6 +71,11 @@ on_check(void *ctx, struct service *service, struct problems *p)
 
 	buf_init(&why, 4096);
 	r->service = service;
+	if (!service_checks(service)) {
+		r->files = dns_files_new(r);
+		if (r->conf.resolve_servers.n == 0)
+			dns_files_add(r->files, "/etc/resolv.conf");
+	}
 	read_hosts(r, arena, p);
 	r->wire = dns_wire_open(&conf, &why);
 	file = conf_where(service_conf(service), STR("resolve_servers"),
@@ -88,6 +95,7 @@ on_start(void *ctx, struct service *service)
 	r->cache = dns_cache_new((size_t)r->conf.resolve_cache_size);
 	r->questions = map_new();
 	dns_wire_start(r->wire, service_loop(service));
+	dns_files_start(r->files, service_loop(service));
 }
 
 static void

@@ -3,6 +3,7 @@
  *
  * dns_cache.c     answers that hold for a while; pure, the clock is passed in
  * dns_question.c  questions under way: equal ones are asked once
+ * dns_files.c     resolv.conf and the hosts file, when they change
  */
 #ifndef LOOKUP_RESOLVE_H
 #define LOOKUP_RESOLVE_H
@@ -39,6 +40,7 @@ struct resolver {
 	struct dns_wire	*wire;
 	struct dns_hosts *hosts;
 	struct dns_cache *cache;
+	struct dns_files *files;
 	struct map	*questions;	/* key: struct dns_question */
 	size_t		 npending;
 	uint64_t	 asked, cached;
@@ -46,4 +48,9 @@ struct resolver {
 /* Answers the talk, now or later. */
 void		 resolver_ask(struct resolver *, struct talk *,
 		    const struct msg_dns_ask *);
+
+/* --- dns_files.c: before privileges go, then start --- */
+struct dns_files *dns_files_new(struct resolver *);
+void		 dns_files_add(struct dns_files *, const char *path);
+void		 dns_files_start(struct dns_files *, struct loop *);
 #endif

@@ -382,6 +382,27 @@ def test_hostile_replies():
         need(i.pids("resolve") == before, "resolve has died")
 
 
+def test_hosts_file_changes():
+    """A new name in the hosts file is known soon, and nobody is put off."""
+    with name_server() as dns:
+        i = instance(dns)
+        hosts = os.path.join(i.dir, "hosts.here")
+        with open(hosts, "w") as f:
+            f.write("127.0.0.20 old.test\n127.0.0.21 localhost\n")
+        i.set("resolve_hosts_file = " + hosts)
+        with i:
+            Client(i, "127.0.0.20").close()
+            need(i.wait_log(r"connect from old\.test\[127\.0\.0\.20\]"), i.log())
+            before = i.pids("resolve")
+            with open(hosts + ".new", "w") as f:
+                f.write("127.0.0.20 new.test\n")
+            os.rename(hosts + ".new", hosts)
+            need(wait_for(lambda: i.pids("resolve") not in ([], before)), "resolve goes on")
+            Client(i, "127.0.0.20").close()
+            need(i.wait_log(r"connect from new\.test\[127\.0\.0\.20\]"), i.log())
+            need("has changed: reading it anew" in i.log())
+
+
 def test_resolve_dies():
     with name_server() as dns, instance(dns) as i:
         for _ in range(3):
