@@ -142,7 +142,6 @@ send_envelope(struct forward *f, const struct forward_to *to)
 	const struct recipient *r = f->recipient;
 	const struct msg_deliver *d = &r->delivery->msg;
 	bool list = to->list;		/* RFC 3461 5.2.7.1 */
-	char from[64];
 	struct msg_mail_begin m = {
 		.flags = MAIL_NO_CHECKS | MAIL_NO_BCC | ((d->flags & DELIVER_SMTPUTF8) !=
 		    0 ? MAIL_SMTPUTF8 : 0),
@@ -151,8 +150,6 @@ send_envelope(struct forward *f, const struct forward_to *to)
 		.dsn_ret = list ? DSN_RET_NONE : d->dsn_ret,
 		.encoding = d->encoding, .size_hint = d->size };
 
-	snprintf(from, sizeof(from), "userid %lu", (unsigned long)geteuid());
-	m.received_from = str_of(from);
 	talk_send(f->talk, MSG_mail_begin, &m);
 	for (size_t i = 0; i < to->n; i++) {
 		struct msg_mail_rcpt rcpt = { .address = to->rcpts[i],

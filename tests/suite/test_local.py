@@ -192,6 +192,33 @@ def test_hostile_mailboxes():
         need(len(b.wait_mbox("al", 7)) == 7, "mail was lost", len(b.mbox("al")), b.log()[-2000:])
 
 
+def test_hostile_names():
+    """Recipients that look like files, commands, lists or options."""
+    if not is_root():
+        return WHY
+    b = Box(settings=("local_recipient_maps =",))
+    names = ("../../etc/passwd", "/etc/passwd", "|touch %s/x" % b.dir, ":include:/etc/passwd",
+             "\\\\%s" % b.names["al"], "~/x", "-f", "..", ".", "%s/../%s" % (b.names["al"], b.names["bea"]),
+             "a" * 200, b.names["al"] + "+../x", "root:x", "#0", " ", "$(id)", "$n`s`")
+    before = set(os.listdir(b.spool) + os.listdir(b.dir))
+    with b:
+        for n in names:
+            with b.smtp() as s:
+                s.ehlo()
+                s.mail(b.addr("ann"))
+                code, _ = s.docmd("RCPT", 'TO:<"%s"@%s>' % (n, HOST))
+                if code == 250:
+                    s.data("Subject: x\r\n\r\nx\r\n")
+                need(code in (250, 501, 550, 553, 555), n, code)
+        settled(b)
+        # al with an extension that is none: al's own.
+        need(wait_for(lambda: len(b.mbox("al")) == 1), b.log()[-2000:])
+        need(set(os.listdir(b.spool) + os.listdir(b.dir)) <= before | {b.names["al"], "log", "maildrop"},
+             os.listdir(b.spool), os.listdir(b.dir))
+        need("status=deferred" not in b.log(), re.findall(".*status=deferred.*", b.log())[:3])
+        need(len(re.findall(r"dsn=5.1.[13], status=bounced", b.log())) >= 12, b.log()[-3000:])
+
+
 def test_commands():
     """What a command sees, and how its end is read."""
     if not is_root():
