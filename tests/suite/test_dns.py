@@ -64,7 +64,8 @@ halfway.test     MX  10 failing.test
 halfway.test     MX  20 mx.example.test
 """
 
-# name: restrictions that a RCPT for name@relay.test is judged by.
+# name: restrictions that a RCPT for name@relay.test (or at another relay
+# domain) is judged by.
 RULES = {
     "client": "reject_unknown_client_hostname",
     "oldclient": "reject_unknown_client",
@@ -97,6 +98,8 @@ RULES = {
     "clientns": "check_client_ns_access texthash:%s/hosts",
     "revclientmx": "check_reverse_client_hostname_mx_access texthash:%s/hosts",
     "revclient": "check_reverse_client_hostname_access texthash:%s/hosts",
+    "rcptdomain": "reject_unknown_recipient_domain",
+    "rcpta": "check_recipient_a_access texthash:%s/hosts",
     "clientok": "check_client_access texthash:%s/hosts",
 }
 HOSTS = """
@@ -182,6 +185,11 @@ CASES = [
     ("clientns", GOOD, "", "", "550 5.7.9 <good.test[127.0.0.5]>: Client host rejected: that name server"),
     ("revclient", FORGED, "", "", "554 5.7.1 <forged.test>: Unverified Client host rejected: forger"),
     ("revclient", NOWHERE, "", "", "451 4.3.5 Server configuration error"),
+    ("rcptdomain", "", "", "", "550 5.1.2 <rcptdomain@relay.test>: Recipient address rejected: Domain not found"),
+    ("rcptdomain@null.test", "", "", "", "556 5.1.10 <rcptdomain@null.test>: Recipient address rejected: Domain null.test does not accept mail (nullMX)"),
+    ("rcptdomain@failing.test", "", "", "", "450 4.1.2 <rcptdomain@failing.test>: Recipient address rejected: Domain not found"),
+    ("rcptdomain@good.test", "", "", "", OK),
+    ("rcpta@mx.evil.test", "", "", "", "554 5.7.1 <rcpta@mx.evil.test>: Recipient address rejected: evil net"),
     ("clientok", GOOD, "", "", "554 5.7.1 <good.test[127.0.0.5]>: Client host rejected: by address"),
 ]
 # Domains of recipients, for permit_mx_backup in front of all relaying.
@@ -208,13 +216,13 @@ def name_server():
 
 def instance(dns, *more):
     i = Instance(dns=dns, settings=(
-        "relay_domains = relay.test",
+        "relay_domains = relay.test, null.test, failing.test, good.test, mx.evil.test",
         "smtpd_client_event_limit_exceptions = 127.0.0.0/8",
         "unknown_hostname_reject_code = 504",
         "unknown_address_reject_code = 550", *more))
     with open(i.dir + "/rules", "w") as f:
         for name, rule in RULES.items():
-            f.write("%s@relay.test %s\n" % (name, rule.replace("%s", i.dir)))
+            f.write("%s@ %s\n" % (name, rule.replace("%s", i.dir)))
     with open(i.dir + "/hosts", "w") as f:
         f.write(HOSTS)
     with open(i.dir + "/replies", "w") as f:
@@ -254,7 +262,7 @@ def test_rules():
     with name_server() as dns, instance(dns) as i:
         bad = []
         for rule, source, helo, sender, want in CASES:
-            got = rcpt(i, source, helo, sender, rule + "@relay.test")
+            got = rcpt(i, source, helo, sender, rule if "@" in rule else rule + "@relay.test")
             if got != want:
                 bad.append("%s %s %s %s\n  got  %s\n  want %s" % (
                     rule, source, helo, sender, got, want))
@@ -286,7 +294,7 @@ def test_defer_if_permit():
 
 def test_mx_backup():
     with name_server() as dns, instance(
-            dns, "permit_mx_backup_networks = 10.9.9.0/24",
+            dns, "relay_domains = relay.test", "permit_mx_backup_networks = 10.9.9.0/24",
             "smtpd_relay_restrictions = permit_mx_backup, reject_unauth_destination") as i:
         bad = []
         for domain, want in BACKUP:
