@@ -119,15 +119,21 @@ peer_known(struct session *s)
 	buf_free(&key);
 }
 
-void
+bool
 peer_has_cert(struct session *s)
 {
 	struct str list = s->smtpd->conf.local_header_rewrite_clients, item;
+	enum tls_trust trust = tls_info(s->tls)->trust;
+	bool listed = false;
 
-	while (conf_list_next(&list, &item))
-		if (str_eq_nocase(item, STR("permit_tls_all_clientcerts")) &&
-		    tls_info(s->tls)->trust >= TLS_TRUSTED)
-			s->local = true;
+	while (conf_list_next(&list, &item)) {
+		if (str_eq_nocase(item, STR("permit_tls_all_clientcerts")))
+			s->local |= trust >= TLS_TRUSTED;
+		if (str_eq_nocase(item, STR("permit_tls_clientcerts")))
+			listed = trust > TLS_ANONYMOUS;
+	}
+	return listed && !s->local &&
+	    s->smtpd->conf.relay_clientcerts.n > 0;
 }
 
 /*

@@ -320,8 +320,8 @@ void		 peer_find(struct session *, const struct sockaddr_storage *,
 void		 peer_server(struct session *);
 /* Name and address are known, or replaced: what depends on them. */
 void		 peer_known(struct session *);
-/* Its certificate may make it one of ours. */
-void		 peer_has_cert(struct session *);
+/* Its certificate may make it one of ours. True: where it is listed. */
+bool		 peer_has_cert(struct session *);
 void		 log_refusal(struct session *, const char *what,
 		    struct str text);
 

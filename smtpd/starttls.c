@@ -10,10 +10,13 @@
 
 static void	on_handshake(void *ctx, bool ok);
 static void	new_session_counted(struct session *, bool ok);
+static void	on_listed(void *ctx, struct talk *, enum msg, const void *);
+static void	on_listed_gone(void *ctx, struct talk *, const char *why);
 static void	begin(struct session *);
 static void	go_on(struct session *);
 
 static const struct tls_ops tls_ops = { on_handshake };
+static const struct talk_ops listed_ops = { on_listed, on_listed_gone };
 
 #define WAIT_MS		50	/* between two looks */
 #define WAITS_MAX	200
@@ -252,6 +255,7 @@ new_session_counted(struct session *s, bool ok)
 {
 	const struct smtpd *d = s->smtpd;
 	const struct tls_info *i = tls_info(s->tls);
+	struct channel *c;
 
 	if (!ok)
 		return;
@@ -268,7 +272,41 @@ new_session_counted(struct session *s, bool ok)
 		    "Client certificate not trusted");
 		return;
 	}
-	peer_has_cert(s);
+	c = service_peer(d->service, ROLE_LOOKUP, STR(""));
+	if (!peer_has_cert(s) || c == NULL) {
+		go_on(s);
+		return;
+	}
+	s->ask = talk_open(c, &listed_ops, s);
+	talk_deadline(s->ask, d->conf.ipc_timeout * 1000);
+	talk_send(s->ask, MSG_access_ask, &(struct msg_access_ask){
+	    .tables = STR("relay_clientcerts"), .kind = ACCESS_EXACT,
+	    .subject = i->cert_print, .subject_addr = i->key_print,
+	    .service = str_of(service_name(d->service)) });
+}
+
+/* Of local_header_rewrite_clients: without an answer it is a stranger. */
+static void
+on_listed(void *ctx, struct talk *t, enum msg id, const void *msg)
+{
+	const struct msg_access_answer *m = msg;
+	struct session *s = ctx;
+
+	(void)t;
+	(void)id;
+	s->ask = NULL;
+	s->local |= m->found == FOUND;
+	go_on(s);
+}
+
+static void
+on_listed_gone(void *ctx, struct talk *t, const char *why)
+{
+	struct session *s = ctx;
+
+	(void)t;
+	log_warn("lookup: %s", why);
+	s->ask = NULL;
 	go_on(s);
 }
 

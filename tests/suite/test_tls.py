@@ -258,6 +258,7 @@ def test_client_certificates():
     good = i.ca.make("client", ["client.test"], client=True)
     other = i.ca.self_signed("stranger", ["stranger.test"])
     i.set("smtpd_tls_CAfile = " + i.ca.cert)
+    i.set("local_header_rewrite_clients = permit_tls_clientcerts")
     i.set("relay_clientcerts = inline:{{%s = client}}" % fingerprint(good[1]))
     i.service(i.base + 110, "smtpd_tls_security_level=encrypt", "smtpd_tls_req_ccert=yes")
     i.service(i.base + 143, "smtpd_relay_restrictions=permit_tls_all_clientcerts,reject")
@@ -291,6 +292,13 @@ def test_client_certificates():
         log = i.log()
         need("Trusted TLS connection established" in log and "Untrusted TLS connection established" in log)
         need("fingerprint=" + fingerprint(good[1]) in log)
+        # Its headers are completed as those of our own users: Date is added.
+        with starttls(i.port, context(cert=good[1], key=good[0])) as s:
+            s.sendmail("a@b.test", [i.addr("bob")], "Subject: mine\n\nx\n")
+        need(b"\nDate: " in i.wait_mails("bob", 1)[0], i.mails("bob"))
+        i.send("Subject: a stranger's\n\nx\n", to=[i.addr("bob")])
+        strange = [m for m in i.wait_mails("bob", 2) if b"stranger" in m][0]
+        need(b"\nDate: " not in strange, strange)
         mail = i.wait_mails("ann", 1)[0].decode()
         need('(Client CN "client.test", Issuer "Test CA" (verified OK))' in mail, mail)
 

@@ -327,6 +327,9 @@ each_key(struct tls_identity *id, const char *v13)
 	assert_int_equal(r.signs, 2);
 	talk(&r);
 	tls_print(r.tls, " ", &b);
+	/* X25519MLKEM768, where OpenSSL has it (3.5). */
+	assert_true(str_starts(buf_view(&b), STR("TLSv1.3 with cipher "
+	    "TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519")));
 	if (strstr(buf_cstr(&b), v13) == NULL)
 		fail_msg("%s not in %s", v13, buf_cstr(&b));
 	buf_free(&b);
@@ -343,9 +346,7 @@ test_kinds(void **state)
 	each_key(identity(EVP_EC_gen("P-384"), EVP_sha384()),
 	    "server-signature ECDSA (secp384r1) server-digest SHA384");
 	each_key(identity(EVP_RSA_gen(2048), EVP_sha256()),
-	    "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) "
-	    "key-exchange X25519 server-signature RSA-PSS (2048 bits) "
-	    "server-digest SHA256");
+	    " server-signature RSA-PSS (2048 bits) server-digest SHA256");
 	each_key(identity(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL),
 	    "server-signature Ed25519");
 }
