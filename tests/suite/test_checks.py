@@ -263,6 +263,34 @@ def test_pattern_tables_in_restrictions():
         i.close()
 
 
+def test_content_filter():
+    """content_filter of all doors, but for the one behind the filter."""
+    i = instance(["content_filter = retry:4.2.1 by the filter", "canonical_maps = inline:{ {away@example.test = bob@example.test} }"])
+    try:
+        i.send("Subject: in\n\nx\n")
+        i.run("sendmail", "-f", BOB, ANN, stdin=b"Subject: local\n\nx\n")
+        need(wait_for(lambda: len(re.findall(r"status=deferred \(by the filter\)", i.log())) >= 2), i.log()[-1500:])
+        with open(os.path.join(i.etc, "master.cf")) as f:
+            services = re.findall(r"^(\S+)\s+inet.*\bsmtpd$", f.read(), re.M)
+        need(services, "no smtpd service")
+        for override in ("content_filter=", "receive_override_options=no_address_mappings,no_unknown_recipient_checks"):
+            i.run("postconf", "-c", i.etc, "-P", "%s/inet/%s" % (services[0], override))
+        i.run("postern", "-c", i.etc, "reload")
+
+        def behind():
+            try:
+                i.send("Subject: behind\n\nx\n")
+            except (OSError, smtplib.SMTPException):
+                return None
+            return wait_for(lambda: [m for m in i.mails("ann") if b"Subject: behind" in m], 2)
+        need(wait_for(behind, 20), i.log()[-1500:])
+        i.send("Subject: mapped\n\nx\n", to=["away@example.test"])
+        need(i.wait_log(r"to=<away@example\.test>.*status=bounced"), i.log()[-1500:])
+        need(not [m for m in i.mails("bob") if b"Subject: mapped" in m and b"Undelivered" not in m])
+    finally:
+        i.close()
+
+
 def test_end_of_data_actions():
     """What is asked behind the content reaches the message too."""
     table = "hold@a.test HOLD\ndiscard@a.test DISCARD\nbcc@a.test BCC bob@example.test\nfilter@a.test FILTER retry:4.3.3 late\nno@a.test REJECT late\n"
