@@ -186,6 +186,24 @@ def test_transport_rate_delay():
         i.close()
 
 
+def test_recipient_limits():
+    """A list goes through a transport that holds fewer; small mail passes it."""
+    i = routed(NOW, ["default_recipient_limit = 20", "default_recipient_refill_limit = 5",
+                     "default_extra_recipient_limit = 3", "qmgr_message_recipient_minimum = 2",
+                     "discard_destination_recipient_limit = 4", "discard_destination_rate_delay = 10ms"])
+    try:
+        n = 150
+        i.run("sendmail", "-f", ANN, *["u%d@relay.test" % k for k in range(n)], stdin=b"Subject: x\n\nx\n")
+        i.run("sendmail", "-f", ANN, "one@other.test", stdin=b"Subject: x\n\nx\n")
+        need(wait_for(lambda: deliveries(i, "relay.test") == n, 40), deliveries(i, "relay.test"), i.log()[-1500:])
+        need(deliveries(i, "other.test") == 1, i.log()[-1500:])
+        got = re.findall(r"to=<u(\d+)@relay\.test>.*status=sent", i.log())
+        need(len(set(got)) == n, "each once", len(set(got)))
+        need(wait_for(lambda: not ids(i)), i.queue())
+    finally:
+        i.close()
+
+
 def closed_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
