@@ -67,9 +67,8 @@ set_queues(struct queue_filter *f, struct str v)
 
 		while (d < Q__MAX && !str_eq(one, str_of(queue_dir_names[d])))
 			d++;
-		if (d == Q__MAX || d == Q_CORRUPT)
-			return "want incoming, active, deferred, hold or "
-			    "maildrop";
+		if (d == Q__MAX || d == Q_CORRUPT || d == Q_MAILDROP)
+			return "want incoming, active, deferred or hold";
 		f->dirs |= 1U << d;
 	}
 	return f->dirs != 0 ? NULL : "want the name of a queue";

@@ -78,7 +78,7 @@ test_wrong_values(void **state)
 {
 	static const struct { const char *name, *value; } t[] = {
 		{ "older", "soon" }, { "younger", "" }, { "size", "big" },
-		{ "size", "-" }, { "size", "k" }, { "size", "99999999999999G" }, { "queue", "corrupt" }, { "queue", "x" },
+		{ "size", "-" }, { "size", "k" }, { "size", "99999999999999G" }, { "queue", "corrupt" }, { "queue", "maildrop" }, { "queue", "x" },
 		{ "queue", "" }, { "sender", "" }, { "reason", "" },
 	};
 
