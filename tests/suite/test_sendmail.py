@@ -78,7 +78,8 @@ _shared = []
 
 def shared():
     if not _shared:
-        _shared.append(Instance(settings=["message_size_limit = 30000000"]))
+        _shared.append(Instance(settings=["message_size_limit = 30000000",
+                                          "fast_flush_domains = mx.example.test"]))
         _shared[0].start()
     return _shared[0]
 
@@ -293,8 +294,9 @@ def test_empty_queue_forms():
         status, out, err = i.run(name, *args)
         need(out == "Mail queue is empty\n" and status == 0, name, args, out, err)
     need(i.run("postqueue", "-j")[1] == "", "JSON of nothing")
-    for args in (["-q"], ["-q15m"], ["-qRexample.test"]):
+    for args in (["-q"], ["-q15m"], ["-qRmx.example.test"]):
         need(i.run("sendmail", *args)[0] == 0, args)
+    fails(i, 69, "Flush service is not configured for destination", "-qRelsewhere.test")
 
 
 def test_local_unknown_user_bounces_to_the_caller():
