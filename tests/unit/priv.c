@@ -125,6 +125,7 @@ test_rows(void **state)
 	rows[] = {
 		{ ROLE_SMTPD, 0, true },
 		{ ROLE_ANVIL, 0, true },
+		{ ROLE_RESOLVE, DID_INET, true },
 		{ ROLE_ERROR, 0, false },
 		{ ROLE_CLEANUP, DID_OPEN | DID_UNIX | DID_MAP_EXEC, false },
 		{ ROLE_QMGR, DID_OPEN | DID_UNIX | DID_MAP_EXEC, false },
@@ -197,6 +198,11 @@ test_table(void **state)
 		assert_false(priv_filter_allows(FILTER_CHANNELS,
 		    no_sockets[i]));
 	}
+	for (size_t i = 0; i < nitems(never); i++)
+		assert_false(priv_filter_allows(FILTER_DNS, never[i]));
+	for (size_t i = 0; i < nitems(no_files); i++)
+		assert_false(priv_filter_allows(FILTER_DNS, no_files[i]));
+	assert_false(priv_filter_allows(FILTER_DNS, "accept4"));
 	assert_true(priv_filter_allows(FILTER_SOCKETS, "accept4"));
 	assert_false(priv_filter_allows(FILTER_CHANNELS, "accept4"));
 	assert_true(priv_filter_allows(FILTER_FILES, "fsync"));
