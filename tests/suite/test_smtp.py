@@ -405,6 +405,34 @@ def test_generic_and_checks():
         need("to=<bob@inside.test>" in i.log(), i.log())
 
 
+def test_pix():
+    """A blotted greeting: HELO, and the last dot in a packet of its own, later."""
+    with Server(plan={"connect": reply("220 " + "*" * 50)}) as s, Instance(settings=[
+            "relayhost = [127.0.0.1]:%d" % s.port, "smtp_pix_workaround_threshold_time = 0s",
+            "smtp_pix_workaround_delay_time = 1s"]) as i:
+        for n, text in enumerate(("Subject: x\n\n.dot\nsmall\n", "Subject: x\n\n" + "large\n" * 30000)):
+            send(i, "m%d@far.test" % n, text=text)
+            line = result(i, "m%d@far.test" % n)
+            need("status=sent" in line and float(re.search(r"delays=.*/([\d.]+),", line).group(1)) >= 1, line)
+        need("HELO mx.example.test" in s.said and not any(x.startswith("EHLO") for x in s.said), s.said)
+        need(b"\r\n.dot\r\nsmall\r\n" in s.mails[0][2] and s.mails[1][2].count(b"large\r\n") == 30000)
+
+
+def test_deadline_of_content():
+    """smtp_per_request_deadline: content that trickles in has its end."""
+    def slow(c):
+        c.put("354 go on")
+        while c.s.recv(2000):               # a little at a time, and never all
+            if c.stop.wait(0.2):
+                break
+        raise b.Gone
+    with Server(plan={"DATA": slow}, keywords=("PIPELINING",)) as s, Instance(settings=[
+            "relayhost = [127.0.0.1]:%d" % s.port, "message_size_limit = 100000000", "virtual_mailbox_limit = 0",
+            "smtp_per_request_deadline = yes", "smtp_data_xfer_timeout = 2s", "smtp_min_data_rate = 100000000"]) as i:
+        send(i, "x@far.test", text="Subject: x\n\n" + "much of it\n" * 2000000)
+        need("timed out while sending message body" in result(i, "x@far.test", 60), i.log()[-1000:])
+
+
 def test_filters():
     with Server(plan={"RCPT": lambda c: c.put("550 5.7.1 greylisted" if "grey" in c.server.said[-1] else
                                               "550 5.2.2 full" if "full" in c.server.said[-1] else "250 ok")}) as s, \
