@@ -27,5 +27,13 @@ def test_mbox():
     return cuts("--mbox")
 
 
+def test_forward():
+    return cuts("--through", "forward")
+
+
+def test_command():
+    return cuts("--through", "command")
+
+
 if __name__ == "__main__":
     sys.exit(harness.main(globals()))
