@@ -85,6 +85,7 @@ struct mail {
 	bool		     complete;	/* add missing headers */
 	bool		     syncing, hold, discard;
 	bool		     inspect;	/* by checks, still */
+	bool		     inspect_bytes; /* for those that must not be */
 	struct mime_walk    *walk;	/* NULL: nobody asks for structure */
 
 	enum mail_status     status;

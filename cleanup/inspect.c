@@ -33,6 +33,7 @@ inspect_begin(struct mail *m)
 
 	m->inspect = (m->begin.flags & MAIL_NO_CHECKS) == 0 &&
 	    ((m->begin.flags & MAIL_BOUNCE) == 0 || c->inspects_reports);
+	m->inspect_bytes = m->inspect;
 	if (m->inspect && c->walks && m->status == MAIL_OK)
 		m->walk = mime_walk_new(&c->walk, &walk_ops, m);
 }
@@ -308,7 +309,8 @@ inspect_bytes(struct mail *m, struct str *s)
 	struct cleanup *c = m->c;
 	struct str rest = *s;
 
-	if (!m->inspect || (!c->rejects_bytes && !c->strips_bytes))
+	/* Not m->inspect: that PASS was said must not hang on the cut. */
+	if (!m->inspect_bytes || (!c->rejects_bytes && !c->strips_bytes))
 		return true;
 	for (size_t i = 0; c->rejects_bytes && i < rest.n; i++)
 		if (c->reject[(unsigned char)rest.p[i]]) {

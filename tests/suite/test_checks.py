@@ -199,6 +199,7 @@ code@a.test     554 5.7.9 by code
 four@a.test     450 later
 class@a.test    strict
 ok@a.test       OK
+number@a.test   554
 """
     i = instance(["smtpd_sender_restrictions = check_sender_access texthash:$config_directory/access",
                   "smtpd_restriction_classes = strict", "strict = reject"], access=table)
@@ -227,7 +228,7 @@ ok@a.test       OK
         need(send("code") == "554 5.7.9 <code@a.test>: Sender address rejected: by code", send("code"))
         need(send("four") == "450 4.7.1 <four@a.test>: Sender address rejected: later", send("four"))
         need(send("class") == "554 5.7.1 <class@a.test>: Sender address rejected: Access denied", send("class"))
-        need(send("ok") is None)
+        need(send("ok") is None and send("number") is None, "all numerical is OK")
         need(not [m for m in i.mails("ann") if b"Subject: discard" in m])
     finally:
         i.close()
