@@ -12,7 +12,13 @@ static void	on_counts(void *ctx, struct talk *, enum msg, const void *);
 static void	on_gone(void *ctx, struct talk *, const char *why);
 static void	refuse(struct session *, const char *what, uint64_t n);
 
+static void	ask(struct session *, struct channel *, enum client_event,
+		    struct str client);
+static void	count_account(struct session *);
+static void	on_account(void *ctx, struct talk *, enum msg, const void *);
+
 static const struct talk_ops anvil_ops = { on_counts, on_gone };
+static const struct talk_ops account_ops = { on_account, on_gone };
 
 static const struct {
 	const char *what, *reply;
@@ -38,21 +44,31 @@ limit_event(struct session *s, enum client_event event,
 
 	if (s->limited && rate_limit(s, event) > 0)
 		c = service_peer(d->service, ROLE_ANVIL, STR(""));
-	if (c == NULL) {
-		done(s, true);
-		return;
-	}
 	s->event = event;
 	s->counted = done;
-	s->ask = talk_open(c, &anvil_ops, s);
-	talk_deadline(s->ask, d->conf.ipc_timeout * 1000);
-	talk_send(s->ask, MSG_client_event, &(struct msg_client_event){
-	    .event = event, .service = str_of(service_name(d->service)),
-	    .client = s->anvil_key });
+	if (c == NULL) {
+		count_account(s);
+		return;
+	}
+	ask(s, c, event, s->anvil_key);
 	if (event == CLIENT_CONNECT && !s->in_anvil) {
 		s->in_anvil = true;
 		s->anvil_open = s->anvil_key;
 	}
+}
+
+static void
+ask(struct session *s, struct channel *c, enum client_event event,
+    struct str client)
+{
+	struct smtpd *d = s->smtpd;
+	bool account = event >= ACCOUNT_MAIL;
+
+	s->ask = talk_open(c, account ? &account_ops : &anvil_ops, s);
+	talk_deadline(s->ask, d->conf.ipc_timeout * 1000);
+	talk_send(s->ask, MSG_client_event, &(struct msg_client_event){
+	    .event = event, .client = client, .service = account ?
+	    STR("account") : str_of(service_name(d->service)) });
 }
 
 void
@@ -89,6 +105,9 @@ rate_limit(const struct session *s, enum client_event event)
 		return conf->smtpd_client_auth_rate_limit;
 	case CLIENT_TLS:
 		return conf->smtpd_client_new_tls_session_rate_limit;
+	case ACCOUNT_MAIL:
+	case ACCOUNT_RCPT:
+		break;
 	}
 	return 0;
 }
@@ -116,7 +135,63 @@ on_counts(void *ctx, struct talk *t, enum msg id, const void *msg)
 		refuse(s, events[s->event].what, m->rate);
 		return;
 	}
-	s->counted(s, true);
+	count_account(s);
+}
+
+/* --- who is logged in: over all services, by the hour --- */
+
+static int64_t
+account_limit(const struct session *s)
+{
+	const struct smtpd_conf *conf = &s->smtpd->conf;
+
+	if (s->sasl_user.str.n == 0)
+		return 0;
+	if (s->event == CLIENT_MAIL)
+		return conf->smtpd_account_message_limit;
+	return s->event == CLIENT_RCPT ? conf->smtpd_account_recipient_limit :
+					 0;
+}
+
+/* The client may; may the account? */
+static void
+count_account(struct session *s)
+{
+	struct channel *c = NULL;
+
+	if (account_limit(s) > 0)
+		c = service_peer(s->smtpd->service, ROLE_ANVIL, STR(""));
+	if (c == NULL)
+		s->counted(s, true);
+	else
+		ask(s, c, s->event == CLIENT_MAIL ? ACCOUNT_MAIL :
+		    ACCOUNT_RCPT, s->sasl_user.str);
+}
+
+static void
+on_account(void *ctx, struct talk *t, enum msg id, const void *msg)
+{
+	struct session *s = ctx;
+	const struct msg_client_counts *m = msg;
+	int64_t limit = account_limit(s);
+	const char *what = s->event == CLIENT_MAIL ? "messages" :
+	    "recipients";
+
+	(void)t;
+	(void)id;
+	s->ask = NULL;
+	if (limit == 0 || m->rate <= (uint64_t)limit) {
+		s->counted(s, true);
+		return;
+	}
+	log_warn("account limit exceeded: %llu %s of sasl_username=" STRF
+	    " from " STRF "[" STRF "]", (unsigned long long)m->rate, what,
+	    STRV(s->sasl_user.str), STRV(s->name), STRV(s->addr));
+	reply(s, "450 4.7.1 Error: too many %s from " STRF ": the limit is "
+	    "%lld in an hour; try again later", what,
+	    STRV(s->sasl_user.str), (long long)limit);
+	s->counted(s, false);
+	wait_over(s, COMMAND);
 }
 
 static void

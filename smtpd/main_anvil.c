@@ -7,6 +7,8 @@
 #include "service/service.h"
 #include "smtpd/anvil.h"
 
+#define ACCOUNT_UNIT_S 3600	/* accounts are counted by the hour */
+
 struct anvil_conf {
 #define PARAM PARAM_MEMBER
 #include "smtpd/params_anvil.def"
@@ -15,7 +17,7 @@ struct anvil_conf {
 
 struct daemon {
 	struct anvil_conf conf;
-	struct anvil	*anvil;
+	struct anvil	*anvil, *accounts;
 	struct timer	*report, *expire;
 };
 
@@ -45,6 +47,7 @@ main(int argc, char **argv)
 	if (d.anvil != NULL)
 		anvil_report(d.anvil);
 	anvil_free(&d.anvil);
+	anvil_free(&d.accounts);
 	return status;
 }
 
@@ -63,6 +66,7 @@ expire(void *ctx)
 	struct daemon *d = ctx;
 
 	anvil_expire(d->anvil, clock_wall_s());
+	anvil_expire(d->accounts, clock_wall_s());
 	timer_set(d->expire, d->conf.anvil_rate_time_unit * 1000);
 }
 
@@ -72,6 +76,8 @@ on_start(void *ctx, struct service *service)
 	struct daemon *d = ctx;
 
 	d->anvil = anvil_new(d->conf.anvil_rate_time_unit,
+	    (size_t)d->conf.anvil_client_limit);
+	d->accounts = anvil_new(ACCOUNT_UNIT_S,
 	    (size_t)d->conf.anvil_client_limit);
 	d->report = timer_new(service_loop(service), report, d);
 	timer_set(d->report, d->conf.anvil_status_update_time * 1000);
@@ -86,6 +92,15 @@ on_event(void *ctx, struct talk *t, enum msg id, const void *msg)
 	const struct msg_client_event *m = msg;
 	struct anvil_counts counts;
 
+	if (id == MSG_client_event && (m->event == ACCOUNT_MAIL ||
+	    m->event == ACCOUNT_RCPT)) {
+		counts = anvil_event(d->accounts, talk_channel(t),
+		    m->event == ACCOUNT_MAIL ? CLIENT_MAIL : CLIENT_RCPT,
+		    m->service, m->client, clock_wall_s());
+		talk_send(t, MSG_client_counts, &(struct msg_client_counts){
+		    .rate = counts.rate });
+		return;
+	}
 	if (id != MSG_client_event || m->event >= ANVIL_EVENTS) {
 		log_warn("client_event: no such event");
 		talk_close(&t);

@@ -100,7 +100,8 @@ enum access_kind { ACCESS_CLIENT, ACCESS_DOMAIN, ACCESS_ADDRESS,
 	ACCESS_IP, ACCESS_KEY, ACCESS_EXACT,
 	ACCESS_OWNER };		/* logins that own an address */
 enum client_event { CLIENT_CONNECT, CLIENT_MAIL, CLIENT_RCPT, CLIENT_AUTH,
-	CLIENT_TLS };
+	CLIENT_TLS,
+	ACCOUNT_MAIL, ACCOUNT_RCPT };	/* client: who is logged in */
 enum auth_result {
 	AUTH_OK,
 	AUTH_FAILED,		/* wrong password, unknown user, bad syntax */

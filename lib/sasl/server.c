@@ -167,12 +167,24 @@ bool
 login_mechanisms(struct login *l, struct buf *out)
 {
 	const char *list = NULL;
-	unsigned n = 0;
+	struct str rest, name, seen, before;
+	bool twice;
 
 	/* SASL_NOMECH: none is left, which is an answer. */
-	if (sasl_listmech(l->conn, NULL, "", " ", "", &list, &n, NULL) ==
+	if (sasl_listmech(l->conn, NULL, "", " ", "", &list, NULL, NULL) !=
 	    SASL_OK)
-		buf_add(out, list, n);
+		return true;
+	/* libsasl may name one twice that also exists as -PLUS. */
+	rest = str_of(list);
+	while (str_token(&rest, " ", &name)) {
+		seen = buf_view(out);
+		twice = false;
+		while (str_token(&seen, " ", &before))
+			twice |= str_eq(before, name);
+		if (!twice)
+			buf_printf(out, "%s" STRF, out->n > 0 ? " " : "",
+			    STRV(name));
+	}
 	return !out->full;
 }
 

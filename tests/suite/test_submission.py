@@ -232,6 +232,28 @@ def test_login_maps():
                 need(tuple(got) == want, rule, got)
 
 
+def test_account_limits():
+    """Messages and recipients of a login in an hour, over both ports."""
+    with instance("smtpd_account_message_limit = 3", "smtpd_account_recipient_limit = 4") as i:
+        for port in 587, 465, 587:
+            with client(i, port) as s:
+                s.login(USER, PASSWORD)
+                need(s.mail(USER)[0] == 250)
+                need(s.rcpt("bob@example.test")[0] == 250)
+        with client(i, 465) as s:
+            s.login(USER, PASSWORD)
+            code, text = s.mail(USER)
+            need(code == 450 and b"too many messages from ann@example.test: the limit is 3 in an hour" in text,
+                 code, text)
+        need(i.wait_log(r"account limit exceeded: 4 messages of sasl_username=ann@example\.test"))
+        add_user(i, "bob@example.test")
+        with client(i, 587) as s:           # another's mail is not concerned
+            s.login("bob@example.test", PASSWORD)
+            s.mail("bob@example.test")
+            codes = [s.rcpt("ann@example.test")[0] for _ in range(5)]
+            need(codes == [250] * 4 + [450], codes)
+
+
 def test_no_hash_in_smtpd():
     """Reading smtpd's memory while it serves logins finds no stored password."""
     if not is_root():
