@@ -44,6 +44,7 @@ struct destination {
 	size_t		 nused;
 };
 
+static struct str ascii_name(struct delivery *, struct str);
 static void	next_site(struct delivery *);
 static void	next_address(struct delivery *);
 static void	over(struct delivery *);
@@ -184,7 +185,7 @@ next_site(struct delivery *d)
 		    STRV(site)));
 		return;
 	}
-	t->name = host;
+	t->name = ascii_name(d, host);
 	t->port = port.n > 0 ? smtp_port(d->smtp, port) : d->smtp->port;
 	if (t->port == 0)
 		site_failed(d, why_printf(d, "4.3.5", "unknown service: "
@@ -193,6 +194,24 @@ next_site(struct delivery *d)
 		look_up_host(d);
 	else
 		look_up_mx(d);
+}
+
+/* The DNS and certificates have A-labels (RFC 5890 2.3.2.1). */
+static struct str
+ascii_name(struct delivery *d, struct str name)
+{
+	struct buf ascii;
+	size_t i = 0;
+
+	while (i < name.n && (unsigned char)name.p[i] < 0x80)
+		i++;
+	if (i == name.n)
+		return name;
+	buf_init(&ascii, DNS_NAME_MAX);
+	if (address_domain_ascii(name, &ascii) && !ascii.full)
+		name = arena_str(d->arena, buf_view(&ascii));
+	buf_free(&ascii);
+	return name;
 }
 
 /* A site without addresses: the next, or the end. */

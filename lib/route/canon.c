@@ -138,6 +138,20 @@ is_own(struct router *r, struct str domain)
 	return found == RETRY ? route_fault(r, "mydestination", NULL) : found;
 }
 
+/* RFC 6531 3.2: a domain of U-labels, which has a form for the DNS. */
+static bool
+is_idn(struct str domain)
+{
+	struct buf ascii;
+	bool ok;
+
+	buf_init(&ascii, 1000);
+	ok = address_domain_ascii(domain, &ascii) &&
+	    address_hostname_valid(buf_view(&ascii));
+	buf_free(&ascii);
+	return ok;
+}
+
 /* A host name or a literal; a bare address is neither (RFC 5321 4.1.3). */
 static enum found
 check_domain(struct router *r, struct str *recipient, bool *is_local)
@@ -149,7 +163,8 @@ check_domain(struct router *r, struct str *recipient, bool *is_local)
 	if (domain.n > 0 && domain.p[0] == '[')
 		return address_literal(domain, &ignored) ? FOUND : NONE;
 	if (ip_parse(domain, ip) == 0)
-		return address_hostname_valid(domain) ? FOUND : NONE;
+		return address_hostname_valid(domain) ||
+		    (r->utf8 && is_idn(domain)) ? FOUND : NONE;
 	if (!r->numeric_domain)
 		return NONE;
 	*recipient = str_of(arena_printf(r->arena, STRF "@[" STRF "]",

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 
+from badserver import Server
 from dns import DNS
 from harness import Instance, Wire, main, need, wait_for
 
@@ -409,6 +410,28 @@ def test_hosts_file_changes():
             Client(i, "127.0.0.20").close()
             need(i.wait_log(r"connect from new\.test\[127\.0\.0\.20\]"), i.log())
             need("has changed: reading it anew" in i.log())
+
+
+def test_domains_of_other_scripts():
+    """A U-label is looked up as its A-label, by the rules and by smtp."""
+    with Server(host="127.0.0.2") as server, DNS("xn--bcher-kva.test MX 10 mx.test\n"
+                                                 "mx.test A 127.0.0.2") as dns:
+        with Instance(dns=dns, settings=(
+                "smtp_tcp_port = %d" % server.port, "inet_interfaces = 127.0.0.1",
+                "smtpd_recipient_restrictions = reject_unknown_recipient_domain")) as i:
+            w = Wire(i.port)
+            w.reply()
+            for line in ("EHLO x.test", "MAIL FROM:<ann@example.test> SMTPUTF8",
+                         "RCPT TO:<x@b\u00fccher.test>", "DATA", "Subject: x\r\n\r\nhi\r\n."):
+                got = w.say(line)
+                need(got[0] in "23", line, got)
+            need(w.say("RSET").startswith("250"))
+            w.say("MAIL FROM:<ann@example.test> SMTPUTF8")
+            got = w.say("RCPT TO:<x@b\u00e4cher.test>")
+            need(got.startswith("450 4.1.2 <x@b"), got)
+            w.close()
+            need(wait_for(lambda: server.mails), i.log()[-1500:])
+            need(server.mails[0][1][0].startswith("<x@b\u00fccher.test>"), server.mails)
 
 
 def test_resolve_dies():
