@@ -83,9 +83,28 @@ read_words(struct local *l)
 	    "propagate_unmatched_extensions"),
 	    "propagate_unmatched_extensions", extension, nitems(extension));
 	l->mmdf = str_eq(format, STR("mmdf"));
-	if (!l->mmdf && !str_eq(format, STR("mbox")))
-		log_warn("unknown mailbox_file_format value \"" STRF "\"; "
-		    "mbox is taken", STRV(format));
+}
+
+/* What a start would only warn of, when mail is there. */
+static void
+check(void *ctx, struct service *service, struct problems *problems)
+{
+	struct local *l = ctx;
+	struct str format = conf_get(service_conf(service),
+	    "mailbox_file_format");
+	struct arena *arena = arena_new(65536);
+	const struct passwd *pw = getpwnam(arena_cstr(arena,
+	    l->conf.default_privs));
+
+	if (geteuid() == 0 && (pw == NULL || pw->pw_uid == 0))
+		problem_add(problems, false, NULL, 0, "default_privs: "
+		    STRF " is %s; mail for commands and files of aliases "
+		    "waits in the queue", STRV(l->conf.default_privs),
+		    pw == NULL ? "no user" : "root");
+	if (!str_eq(format, STR("mbox")) && !str_eq(format, STR("mmdf")))
+		problem_add(problems, false, NULL, 0, "mailbox_file_format: "
+		    "it is mbox or mmdf, not " STRF, STRV(format));
+	arena_free(&arena);
 }
 
 /* The user for whom nobody else answers. */
@@ -99,13 +118,10 @@ find_nobody(struct local *l)
 		l->nobody.uid = l->own_uid;
 		l->nobody.gid = getgid();
 	} else if ((pw = getpwnam(arena_cstr(arena,
-	    l->conf.default_privs))) != NULL) {
+	    l->conf.default_privs))) != NULL) {	/* check() told of none */
 		l->nobody.uid = pw->pw_uid;
 		l->nobody.gid = pw->pw_gid;
-	} else
-		log_warn("default_privs: unknown user " STRF
-		    ": mail to commands and files of aliases is put off",
-		    STRV(l->conf.default_privs));
+	}
 	arena_free(&arena);
 }
 
@@ -202,6 +218,7 @@ main(int argc, char **argv)
 		.nparams = nitems(params),
 		.conf = &local.conf,
 		.ctx = &local,
+		.check = check,
 		.open = open_all,
 		.start = start,
 		.on_talk = on_talk,
