@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from harness import Instance, Wire, main, need, wait_for
 
@@ -305,6 +306,133 @@ def test_client_login():
                 r"dsn=4\.7\.8, status=deferred \(SASL authentication failed; server 127\.0\.0\.1\[127\.0\.0\.1\] "
                 r"said: 535 5\.7\.8 Error: authentication failed: authentication failure\)", 5), 60), a.log()[-1500:])
             need(n == 4)
+
+
+def test_user_command():
+    """add, passwd, del, disable, enable, list; import of others' formats."""
+    with instance("auth_mechanisms = plain login") as i:
+        def user(*args, stdin="", check=True):
+            return i.run("postern", "-c", i.etc, "user", *args, stdin=stdin.encode(), check=check)
+
+        def may(name, password):
+            w = hello(i)
+            got = w.say("AUTH PLAIN " + plain(name, password))
+            w.close()
+            return got.startswith("235")
+        user("add", "--stdin", "new@x.test", stdin="first\n")
+        need(user("add", "--stdin", "NEW@x.test", stdin="x\n", check=False)[0] != 0, "twice")
+        need(wait_for(lambda: may("new@x.test", "first")))
+        user("passwd", "--stdin", "new@x.test", stdin="second\n")
+        need(wait_for(lambda: may("new@x.test", "second")), "the new password")
+        need(not may("new@x.test", "first"), "the old password")
+        user("disable", "new@x.test")
+        need(wait_for(lambda: not may("new@x.test", "second")), "disabled")
+        user("enable", "new@x.test")
+        need(wait_for(lambda: may("new@x.test", "second")), "enabled")
+        need(re.search(r"^new@x\.test ARGON2ID SCRAM-SHA-256 SCRAM-SHA-1$", user("list")[1], re.M))
+        user("del", "new@x.test")
+        need(wait_for(lambda: not may("new@x.test", "second")), "deleted")
+        need(user("del", "new@x.test", check=False)[0] != 0)
+        need(user("add", "--stdin", "a b", stdin="x\n", check=False)[0] != 0)
+        crypt6 = subprocess.run(["openssl", "passwd", "-6", "six"], stdout=subprocess.PIPE).stdout.decode().strip()
+        text = ("one:%s:1000:1000::/home/one:/bin/sh\ntwo:{SHA512-CRYPT}%s\nthree:{PLAIN}drei\n"
+                "four {SSHA}%s\nfive:x:1:1\nsix:{WHAT}x\n# comment\n\nseven:*:1\n") % (
+            crypt6, crypt6, b64(hashlib.sha1(b"viersalz").digest() + b"salz"))
+        code, out, err = user("import", "-", stdin=text, check=False)
+        need(code == 1 and out.startswith("4 users imported, 3 lines left out") and "weak" in err, out, err)
+        need(wait_for(lambda: may("one", "six")))
+        need(may("two", "six") and may("three", "drei") and may("four", "vier"))
+        need(not may("five", "x") and not may("one", crypt6) and not may("six", "x") and not may("seven", "*"))
+        need("three ARGON2ID" in user("list")[1])
+
+
+def test_stores():
+    """Tables, and saslauthd, asked in order; one that is away puts off."""
+    where = tempfile.mkdtemp(prefix="postern-saslauthd-")
+    os.chmod(where, 0o755)
+    path = os.path.join(where, "mux")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    os.chmod(path, 0o666)
+    listener.listen(10)
+    asked = []
+
+    def saslauthd():
+        while True:
+            try:
+                s = listener.accept()[0]
+            except OSError:
+                return
+            f, got = s.makefile("rb"), []
+            for _ in range(4):
+                got.append(f.read(int.from_bytes(f.read(2), "big")).decode())
+            asked.append(got)
+            answer = b"OK" if got[1] == "pam's" else b"NO wrong"
+            s.sendall(len(answer).to_bytes(2, "big") + answer)
+            f.close()
+            s.close()
+    threading.Thread(target=saslauthd, daemon=True).start()
+    try:
+        i = instance("auth_stores = texthash:$config_directory/passwd, users, saslauthd",
+                     "auth_saslauthd_socket = " + path)
+        with open(os.path.join(i.etc, "passwd"), "w") as f:
+            f.write("carl {PLAIN}carl's:1000\n")
+        with i:
+            def say(name, password):
+                w = hello(i)
+                need(auth_words(w) == ["PLAIN", "LOGIN"], w.ehlo)      # not every store has keys
+                got = w.say("AUTH PLAIN " + plain(name, password))
+                w.close()
+                return got[:3]
+            need(say("carl", "carl's") == "235")
+            need(say("ann@example.test", PASSWORD) == "235")
+            need(say("root@pam.test", "pam's") == "235" and asked[-1] == ["root", "pam's", "smtp", "pam.test"], asked)
+            need(say("root", "no") == "535")
+            n = len(asked)
+            need(say("carl", "pam's") == "535" and len(asked) == n, "who is known is not asked of the next")
+            listener.close()
+            os.unlink(path)
+            need(say("dave", "x") == "454" and say("carl", "carl's") == "235")
+    finally:
+        listener.close()
+        shutil.rmtree(where, ignore_errors=True)
+
+
+def test_penalties():
+    """Wrong guesses make later answers late, for that address alone."""
+    with instance("auth_socket = private/auth", "auth_failure_delay = 0s", "auth_penalty_free = 1",
+                  "auth_penalty_max = 3s", "auth_penalty_exceptions =") as i:
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(60)
+        s.connect(os.path.join(i.dir, "spool/private/auth"))
+        c = Lines(s)
+        while c.get() != "DONE":
+            pass
+        c.put("VERSION", "1", "1")
+        user, number = "ann@example.test", [0]
+
+        def ask(password, rip, name=user):
+            number[0] += 1
+            c.put("AUTH", str(number[0]), "PLAIN", "service=smtp", "rip=" + rip, "resp=" + plain(name, password))
+            return str(number[0])
+
+        def took(*args):
+            start = time.monotonic()
+            n = ask(*args)
+            got = c.get().split("\t")
+            need(got[1] == n, got)
+            return got[0], time.monotonic() - start
+        need(took(PASSWORD, "192.0.2.9")[0] == "OK")     # this address is known to be hers
+        for k in range(6):
+            need(took("wrong%d" % k, "192.0.2.1")[0] == "FAIL")
+        word, seconds = took(PASSWORD, "192.0.2.1")
+        need(word == "OK" and seconds > 2.5, "a guess that fits comes as late as one that does not", word, seconds)
+        # While one waits, others are answered: another account and address, and hers.
+        late = ask("wrong again", "192.0.2.1")
+        first = ask(PASSWORD, "192.0.2.9")
+        got = [c.get().split("\t") for _ in range(2)]
+        need([g[1] for g in got] == [first, late] and got[0][0] == "OK", got)
+        s.close()
 
 
 class Lines:
