@@ -97,6 +97,8 @@ class Instance:
         for user in users:
             args += ["--user", user]
         self.setup_output = self._run(args)
+        # Faults that a test makes are told to nobody by mail, unless it asks.
+        self.set("notify_classes =")
         # No test asks the world: dns.py, or a server that is not there.
         servers = dns.settings() if dns else ("resolve_servers = 127.0.0.1:1",)
         for line in (*servers, *settings):
