@@ -144,6 +144,14 @@ password_make(const char *scheme, struct str password, struct buf *out)
 		return false;
 	if (str_starts(str_of(scheme), STR("SCRAM-")))
 		return scram_make(scheme, password, out);
+	/* For CRAM-MD5 alone; a record's words have blanks between. */
+	if (strcmp(scheme, "PLAIN") == 0) {
+		if (str_chr(password, ' ') < password.n)
+			return false;
+		buf_puts(out, "{PLAIN}");
+		buf_str(out, password);
+		return !out->full;
+	}
 	if (strcmp(scheme, "ARGON2ID") == 0) {
 		if (crypto_pwhash_str_alg(hash, password.p, password.n,
 		    ARGON2_PASSES, ARGON2_MEMORY,

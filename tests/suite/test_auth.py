@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import shutil
+import smtplib
 import socket
 import subprocess
 import sys
@@ -344,6 +345,31 @@ def test_user_command():
         need(may("two", "six") and may("three", "drei") and may("four", "vier"))
         need(not may("five", "x") and not may("one", crypt6) and not may("six", "x") and not may("seven", "*"))
         need("three ARGON2ID" in user("list")[1])
+
+
+def test_cram_md5():
+    """Only where it is asked for, and every user's password is in the clear."""
+    with instance("auth_mechanisms = plain cram-md5") as i:
+        w = hello(i)
+        need(auth_words(w) == ["PLAIN"], w.ehlo)
+        w.close()
+        i.set("auth_user_schemes = ARGON2ID PLAIN")
+        for name in "ann@example.test", "bob@example.test":
+            add_user(i, name, "nochblank")
+        need(wait_for(lambda: "CRAM-MD5" in auth_words(hello(i))))
+        for password, code in ("nochblank", 235), ("wrong", 535):
+            with i.smtp() as s:
+                s.ehlo()
+                s.user, s.password = "ann@example.test", password
+                try:
+                    got = s.auth("CRAM-MD5", s.auth_cram_md5)[0]
+                except smtplib.SMTPAuthenticationError as e:
+                    got = e.smtp_code
+                need(got == code, password, got)
+        w = hello(i)
+        need(w.say("AUTH CRAM-MD5").startswith("334 "))
+        need(w.say(b64("nobody " + "0" * 32)).startswith("535 5.7.8"))
+        w.close()
 
 
 def test_stores():
