@@ -295,6 +295,7 @@ over(struct delivery *d, enum outcome outcome, struct str dsn, struct str why)
 			    STR("unknown mail transport error"));
 		}
 	}
+	early_learn(dest, d->p.began_ms, outcome == OUTCOME_OK);
 	schedule_judge(&d->p, outcome, clock_steady_ms(), dsn, why);
 	if (q->conf.destination_concurrency_feedback_debug)
 		log_window(dest);

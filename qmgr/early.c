@@ -1,8 +1,8 @@
 /*
  * early - mail that is delivered before its queue file was synced.
  *
- * What is for mailboxes of this machine is there within milliseconds. Then
- * one sync is enough: cleanup offers the message when its file is whole but
+ * What is for mailboxes of this machine is there within milliseconds, and so
+ * is what a quick host next door takes. Then one sync is enough, or none: cleanup offers the message when its file is whole but
  * not yet synced, and does not answer its client; where every recipient's
  * delivery is durable first, the file goes without ever having been on the
  * disk, and the client hears 250. Where it takes longer, or anything but
@@ -15,6 +15,8 @@
 #include "qmgr/qmgr.h"
 
 #define RCPTS_MAX 50		/* more take longer than a sync */
+#define QUICK_MS 25		/* a delivery that is worth waiting for */
+#define QUICK_FOR_MS 2000	/* how long one such is believed */
 #define REMEMBERED 4096		/* delivered ones, for scans */
 
 void
@@ -25,11 +27,39 @@ early_begin(struct message *m, struct channel *from)
 		early_settle(m, false);
 }
 
+static bool
+goes_out(enum role role)
+{
+	return role == ROLE_SMTP || role == ROLE_LMTP;
+}
+
 void
 early_route(struct message *m, enum role role)
 {
-	if (role != ROLE_VIRTUAL && role != ROLE_LOCAL && role != ROLE_DISCARD)
+	if (role != ROLE_VIRTUAL && role != ROLE_LOCAL &&
+	    role != ROLE_DISCARD && !goes_out(role))
 		early_settle(m, false);
+}
+
+/*
+ * The next host's 250 says that the mail is safe there (RFC 5321 6.1). Is it
+ * one that answers at once, and has room for one more?
+ */
+void
+early_dest(struct message *m, enum role role, const struct dest *d)
+{
+	if (m->early != NULL && goes_out(role) && (d->waiting > 0 ||
+	    d->busy >= d->window || d->quick_ms == 0 ||
+	    clock_steady_ms() - d->quick_ms > QUICK_FOR_MS))
+		early_settle(m, false);
+}
+
+void
+early_learn(struct dest *d, int64_t began_ms, bool ok)
+{
+	int64_t now = clock_steady_ms();
+
+	d->quick_ms = ok && now - began_ms <= QUICK_MS ? now : 0;
 }
 
 /* It takes longer: as all others, it belongs into active/. */

@@ -194,6 +194,9 @@ void		 message_corrupt(struct qmgr *, struct slot **);
 void		 early_begin(struct message *, struct channel *); /* NULL ok */
 /* A recipient goes that way: is it as fast as a sync? */
 void		 early_route(struct message *, enum role);
+void		 early_dest(struct message *, enum role, const struct dest *);
+/* A delivery there began at that time and is over. */
+void		 early_learn(struct dest *, int64_t began_ms, bool ok);
 /* Tells cleanup, once; then nobody waits any more. */
 void		 early_settle(struct message *, bool delivered);
 void		 early_withdraw(struct qmgr *, struct str id);

@@ -178,6 +178,7 @@ add(struct message *m, uint32_t i, struct mail_transport *mt,
 			rcpt->original = rcpt->address;
 		rcpt->address = arena_str(m->arena, r->recipient);
 	}
+	early_dest(m, mt->role, d);
 	m->note[i] |= NOTE_DELIVERY;
 	m->scheduled++;
 	schedule_add(d, &m->mail, i);

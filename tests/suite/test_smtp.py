@@ -455,14 +455,13 @@ def test_filters():
 
 def test_reuse():
     with Server() as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port,
-                                           "smtp_destination_concurrency_limit = 1"]) as i:
-        i.set("defer_transports = smtp")
-        i.run("postern", "-c", i.etc, "reload")
+                                           "smtp_destination_concurrency_limit = 1",
+                                           "defer_transports = smtp"]) as i:
         for n in range(20):
             send(i, "m%d@far.test" % n)
-        need(wait_for(lambda: len(i.queue()) == 20))
+        need(wait_for(lambda: len(i.queue()) == 20), i.queue())
         i.set("defer_transports =")
-        i.run("postern", "-c", i.etc, "reload")
+        reload(i)
         i.run("postqueue", "-f")
         need(wait_for(lambda: len(s.mails) == 20, 30), len(s.mails))
         need(s.clients <= 3, "connections", s.clients)
