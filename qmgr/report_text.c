@@ -360,7 +360,9 @@ action(const struct report *r, const struct queue_rcpt *rcpt)
 
 	if (r->kind == REPORT_FAILURE)
 		return STR("failed");
-	if (rcpt->action.n > 0)
+	if (!probe && str_eq(rcpt->action, STR("passed")))
+		return STR("relayed");	/* RFC 3464 2.3.3 has no such word */
+	if (!probe && rcpt->action.n > 0)
 		return rcpt->action;
 	if (rcpt->status == RCPT_SENT)
 		return probe ? STR("deliverable") : STR("delivered");

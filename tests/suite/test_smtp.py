@@ -194,6 +194,14 @@ def test_success_reports_for_servers_without_dsn():
         need(not any("RET=" in x or "NOTIFY" in x for x in s.said), s.said)
 
 
+def test_trace_reports_of_what_was_passed_on():
+    with Server() as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
+        send(i, "x@far.test", sender="ann@example.test", options=("-v",))
+        need("status=sent" in result(i, "x@far.test"))
+        mails = i.wait_mails("ann", 1)
+        need(len(mails) == 1 and b"Action: relayed" in mails[0], mails)
+
+
 def test_limits_of_the_server():
     with Server(keywords=("SIZE 2000",)) as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port]) as i:
         send(i, "x@far.test", text="Subject: x\n\n" + "x" * 3000 + "\n")
