@@ -92,6 +92,10 @@ def test_all_are_here():
     names = {n for n in os.listdir(EXAMPLES)}
     need(names >= {"null-client", "relayhost-by-sender", "split-domain", "smart-host"}, names)
     tested = {n[5:].replace("_", "-") for n in globals() if n.startswith("test_")}
+    for f in os.listdir(os.path.dirname(os.path.abspath(__file__))):
+        if f.startswith("test_") and f != "test_examples.py":
+            with open(os.path.join(TOP, "tests", "suite", f)) as text:
+                tested |= set(re.findall(r"examples[/\", ]+([\w-]+)", text.read()))
     need(names <= tested, "an example without a test:", names - tested)
 
 
