@@ -51,6 +51,12 @@ trust_directory(SSL_CTX *ctx, const char *path, struct buf *why)
 	const struct dirent *e;
 	DIR *dir = opendir(path);
 
+	/* A stock main.cf names it, installed or not: then nobody is trusted. */
+	if (dir == NULL && errno == ENOENT) {
+		log_warn("%s: there is no such directory: no authority of it "
+		    "is trusted", path);
+		return true;
+	}
 	if (dir == NULL) {
 		buf_printf(why, "%s: %s", path, strerror(errno));
 		return false;

@@ -361,11 +361,14 @@ def test_stock_debian_configuration():
     key, cert = ca.make("snakeoil", ["snake.test"], "rsa")
     for line in ("smtpd_tls_cert_file=" + cert, "smtpd_tls_key_file=" + key,
                  "smtpd_tls_security_level=may", "smtpd_use_tls=yes",
+                 "smtp_tls_CApath=/etc/ssl/certs.not.there", "smtp_tls_security_level=may",
+                 "smtp_tls_session_cache_database = btree:${data_directory}/smtp_scache",
                  "smtpd_tls_session_cache_database = btree:${data_directory}/smtpd_scache"):
         i.set(line)
     with i:
         with starttls(i.port) as s:
             need(peer_name(s) == "snake.test")
+        need("certs.not.there: there is no such directory" in i.log(), i.log())
 
 
 if __name__ == "__main__":
