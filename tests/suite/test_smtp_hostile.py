@@ -44,7 +44,7 @@ def rows():
                r"lost connection with 127.0.0.1\[127.0.0.1\] while " + WHILE[step], lost)
         # A reset throws away replies that were on their way.
         yield (step + "-reset", dict(plan={step: b.RESET}), "deferred",
-               r"lost connection with 127.0.0.1\[127.0.0.1\] while ", lost)
+               r"lost connection with 127.0.0.1\[127.0.0.1\] while |Connection reset by peer", lost)
         for name, action in (("garbage", b.GARBAGE), ("endless", b.ENDLESS), ("longline", b.LONG_LINE)):
             yield (step + "-" + name, dict(plan={step: action}), "deferred",
                    r"remote protocol error in reply from 127.0.0.1\[127.0.0.1\] while " + WHILE[step], lost)
