@@ -234,7 +234,9 @@ def test_login_maps():
 
 def test_account_limits():
     """Messages and recipients of a login in an hour, over both ports."""
-    with instance("smtpd_account_message_limit = 3", "smtpd_account_recipient_limit = 4") as i:
+    i = instance("smtpd_account_message_limit = 3", "smtpd_account_recipient_limit = 4")
+    add_user(i, "bob@example.test")
+    with i:
         for port in 587, 465, 587:
             with client(i, port) as s:
                 s.login(USER, PASSWORD)
@@ -246,7 +248,6 @@ def test_account_limits():
             need(code == 450 and b"too many messages from ann@example.test: the limit is 3 in an hour" in text,
                  code, text)
         need(i.wait_log(r"account limit exceeded: 4 messages of sasl_username=ann@example\.test"))
-        add_user(i, "bob@example.test")
         with client(i, 587) as s:           # another's mail is not concerned
             s.login("bob@example.test", PASSWORD)
             s.mail("bob@example.test")
