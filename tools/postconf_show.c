@@ -56,6 +56,21 @@ show_main(struct postconf *pc, char **names)
 	}
 }
 
+/* One argument of an mdoc macro. */
+static void
+put_argument(const char *text)
+{
+	putchar('"');
+	for (; *text != '\0'; text++)
+		if (*text == '\\')
+			fputs("\\e", stdout);
+		else if (*text == '"')
+			fputs("\\(dq", stdout);
+		else
+			putchar(*text);
+	puts("\"");
+}
+
 /* mdoc of every parameter that has its effect, for postern.conf(5). */
 void
 show_manual(struct postconf *pc)
@@ -67,8 +82,10 @@ show_manual(struct postconf *pc)
 		if (k == NULL || k->status != PARAM_WORKS)
 			continue;
 		printf(".It Ic %s\n%s\n", k->name, k->text);
-		if (k->preset[0] != '\0')
-			printf(".br\nDefault:\n.Ql \"%s\"\n", k->preset);
+		if (k->preset[0] != '\0') {
+			fputs(".br\nDefault:\n.Ql ", stdout);
+			put_argument(k->preset);
+		}
 		if (k->least[0] != '\0')
 			printf(".br\nAt least %s%s%s.\n", k->least,
 			    k->most[0] != '\0' ? ", at most " : "", k->most);
