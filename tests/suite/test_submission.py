@@ -164,6 +164,29 @@ def test_mechanisms():
                     need(code == (235 if good else 535), "SCRAM", code)
 
 
+def test_external():
+    """EXTERNAL: a verified client certificate's name, where it is let in."""
+    i = instance("smtpd_tls_ask_ccert = yes", "smtpd_sasl_mechanism_filter = static:all",
+                 "smtpd_tls_CAfile = $config_directory/client.pem")
+    key, cert = os.path.join(i.dir, "client.key"), os.path.join(i.etc, "client.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", key, "-out", cert, "-days", "30", "-subj", "/CN=" + USER],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with i:
+        c = SClient(i, 465, "-cert", cert, "-key", key)
+        c.say("EHLO client.test")
+        need(c.say("AUTH EXTERNAL " + b64("boss@example.test")).startswith("535"), "another's name")
+        got = c.say("AUTH EXTERNAL =")
+        need(got.startswith("235"), got, i.log()[-900:])
+        need(c.say("MAIL FROM:<%s>" % USER).startswith("250"))
+        need(c.say("RCPT TO:<bob@example.test>").startswith("250"))
+        c.close()
+        with client(i, 465) as s:           # without a certificate
+            s.ehlo()
+            need("EXTERNAL" not in s.esmtp_features["auth"], s.esmtp_features)
+            need(s.docmd("AUTH EXTERNAL =")[0] == 535)
+
+
 def run_clients(i, to):
     """[(name, command, input)] of other hands."""
     text = os.path.join(i.dir, "mail.txt")
