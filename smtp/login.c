@@ -68,7 +68,8 @@ login_open(struct smtp *s, struct problems *p)
 	buf_init(&why, 2000);
 	s->login_filter = c->sasl_mechanism_filter.n == 0 ? NULL :
 	    match_list_open(c->sasl_mechanism_filter,
-	    conf_dir(service_conf(s->service)), MATCH_WHOLE, &why);
+	    conf_dir(service_conf(s->service)),
+	    MATCH_WHOLE | MATCH_FIXED, &why);
 	if (why.n > 0)
 		problem_add(p, true, NULL, 0, "%s_sasl_mechanism_filter: %s",
 		    name, buf_cstr(&why));

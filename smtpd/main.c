@@ -241,14 +241,14 @@ networks(struct smtpd *d, struct str list, const char *name,
 	struct str parents = conf_get(conf, "parent_domain_matches_subdomains");
 	struct match_list *m;
 	struct str item;
-	unsigned flags = 0;
+	unsigned flags = MATCH_FIXED;	/* no file can be opened later */
 	const char *file;
 	struct buf why;
 	int line = 0;
 
 	while (conf_list_next(&parents, &item))
 		if (str_eq_nocase(item, str_of(name)))
-			flags = MATCH_PARENT;
+			flags |= MATCH_PARENT;
 	buf_init(&why, 4096);
 	m = match_list_open(list, conf_dir(conf), flags, &why);
 	file = conf_where(conf, str_of(name), &line);

@@ -213,6 +213,29 @@ def test_tables_by_hand():
 
 # --- reload ---
 
+def test_networks_of_a_table():
+    """smtpd can open no file: a table among its networks stays as it was."""
+    with Instance() as i:
+        nets = os.path.join(i.etc, "nets")
+        for text, code in (("127.0.0.0/8 OK\n", "250"), ("192.0.2.0/24 OK\n", "454")):
+            with open(nets, "w") as f:
+                f.write(text)
+            i.set("mynetworks = cidr:" + nets)
+            i.run("postern", "-c", i.etc, "reload")
+            time.sleep(2)	# older than what a process believes unseen
+
+            def answer(code=code):
+                w = Wire(i.port)
+                w.reply()
+                w.say("EHLO client.test")
+                w.say("MAIL FROM:<a@b.test>")
+                said = w.say("RCPT TO:<x@elsewhere.test>")
+                w.close()
+                return said.startswith(code)
+            need(wait_for(answer), code, i.log()[-800:])
+        need("Operation not permitted" not in i.log(), i.log()[-800:])
+
+
 def test_reload_keeps_sessions():
     i = Instance()
     try:
