@@ -360,6 +360,7 @@ alias_owned(struct spread *x, struct place *p, const struct alias *alias,
 		return true;
 	}
 	p->owner = p->sender = alias->owner;
+	p->of_user = false;
 	for (size_t i = 0; i < items->n; i++)
 		others |= items->v[i].kind == ITEM_COMMAND ||
 		    items->v[i].kind == ITEM_FILE;
@@ -500,7 +501,11 @@ step_alias(struct spread *x, struct place p)
 			return;
 		p.unmatched = p.extension;
 	}
-	mailbox_begin(x, &p, false);
+	/* A .forward that names (an alias of) its user means the mailbox. */
+	if (p.of_user && !str_eq_nocase(p.owner, p.user))
+		forward_later(x, &p, p.address);
+	else
+		mailbox_begin(x, &p, false);
 }
 
 void

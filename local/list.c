@@ -66,10 +66,10 @@ is_direct(const struct spread *x, const struct place *p,
 
 	if (p->how == HOW_INCLUDE)
 		return false;
+	if (p->owner.n > 0)	/* step_alias() looks who it is */
+		return p->of_user;
 	if (x->local->delimiter.n > 0)
 		name = address_split(name, x->local->delimiter, &extension);
-	if (p->owner.n > 0)		/* of .forward: the user */
-		return str_eq_nocase(name, p->owner);
 	for (size_t i = 0; i < items->n; i++)
 		others += items->v[i].kind == ITEM_ADDRESS;
 	return others == 1 || str_eq_nocase(name, p->from) ||

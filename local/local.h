@@ -81,6 +81,7 @@ struct place {
 	struct str    delivered;	/* Delivered-To: */
 	struct str    sender;
 	struct str    owner;		/* who expands; "" none */
+	bool	      of_user;		/* the owner is a user: .forward */
 	struct str    from;		/* the name whose expansion this is */
 	unsigned      how;		/* HOW_ */
 	unsigned      level;

@@ -83,6 +83,7 @@ forwarded(struct leaf *leaf, struct str path, const struct items *items)
 		p.delivered = p.address;
 	p.how = HOW_FORWARD;
 	p.owner = p.user;
+	p.of_user = true;
 	p.from = p.local;
 	p.unmatched = STR("");
 	if ((x->local->extensions & EXT_FORWARD) != 0)

@@ -130,6 +130,13 @@ def test_forward():
         need(len(b.wait_mbox("cy", 2)) == 2, b.log()[-3000:])
         settled(b)
         need(len(b.mbox("al")) == 1 and len(b.mbox("bea")) == 1 and len(b.mbox("cy")) == 2)
+        # An alias of oneself in one's own .forward is the mailbox.
+        b.aliases("al.smith: {al}", "team: {bea}, {al}")
+        b.forward("al", "al.smith, team\n")
+        b.mail(b.at("al"))
+        need(len(b.wait_mbox("al", 2)) == 2 and len(b.wait_mbox("bea", 2)) == 2, b.log()[-3000:])
+        settled(b)
+        need(len(b.mbox("al")) == 2 and len(b.mbox("bea")) == 2, b.log()[-3000:])
         # al to bea and back: the circle is found.
         b.forward("al", "{bea}\n")
         b.forward("bea", "{al}\n")
