@@ -406,7 +406,8 @@ static void
 send_report(struct job *j, struct channel *channel)
 {
 	struct msg_mail_begin b = { .flags = MAIL_BOUNCE | MAIL_LOCAL_CLIENT,
-	    .encoding = STR("8bit"), .client_name = STR("localhost"), .rewrite_domain = STR("local") };
+	    .encoding = STR("8bit"), .client_name = STR("localhost"),
+	    .rewrite_domain = STR("local") };
 	struct msg_mail_rcpt r = { .address = j->refusal.sender };
 	struct buf text;
 

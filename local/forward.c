@@ -143,8 +143,8 @@ send_envelope(struct forward *f, const struct forward_to *to)
 	const struct msg_deliver *d = &r->delivery->msg;
 	bool list = to->list;		/* RFC 3461 5.2.7.1 */
 	struct msg_mail_begin m = {
-		.flags = MAIL_NO_CHECKS | MAIL_NO_BCC | ((d->flags & DELIVER_SMTPUTF8) !=
-		    0 ? MAIL_SMTPUTF8 : 0),
+		.flags = MAIL_NO_CHECKS | MAIL_NO_BCC |
+		    ((d->flags & DELIVER_SMTPUTF8) != 0 ? MAIL_SMTPUTF8 : 0),
 		.sender = to->sender,
 		.dsn_envid = list ? STR("") : d->dsn_envid,
 		.dsn_ret = list ? DSN_RET_NONE : d->dsn_ret,

@@ -334,7 +334,8 @@ children_settle(struct master *m)
 	list_each(l, &m->plan->services) {
 		struct service *s = container_of(l, struct service, link);
 
-		while (m->life == LIFE_RUN && count_of(s) < s->processes && !must_wait(s) &&
+		while (m->life == LIFE_RUN && count_of(s) < s->processes &&
+		    !must_wait(s) &&
 		    !(s->restart != NULL && timer_is_set(s->restart)))
 			child_start(s);
 	}

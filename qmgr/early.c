@@ -2,14 +2,13 @@
  * early - mail that is delivered before its queue file was synced.
  *
  * What is for mailboxes of this machine is there within milliseconds, and so
- * is what a quick host next door takes. Then one sync is enough, or none: cleanup offers the message when its file is whole but
- * not yet synced, and does not answer its client; where every recipient's
- * delivery is durable first, the file goes without ever having been on the
- * disk, and the client hears 250. Where it takes longer, or anything but
- * success happens, cleanup is told to sync, and all is as for other mail.
- * The file stays in incoming/ meanwhile, so that nothing is renamed for
- * nothing: a crash of processes loses nothing, and after a power cut nobody
- * had been told that we have it.
+ * is what a quick host next door takes. Then one sync is enough, or none:
+ * cleanup offers the message when its file is whole but not yet synced, and
+ * does not answer its client. Where every recipient's delivery is durable
+ * first, the client hears 250. Where it takes longer, or anything but success
+ * happens, cleanup is told to sync, and all is as for other mail. A crash of
+ * processes loses nothing, since the file stays in incoming/; after a power
+ * cut nobody had been told that we have it.
  */
 #include <errno.h>
 #include "qmgr/qmgr.h"

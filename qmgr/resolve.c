@@ -215,8 +215,8 @@ resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 		return true;
 	}
 	switch (router_resolve(m->msg.flags & QMF_PROBE &&
-	    q->probe_router != NULL ? q->probe_router : q->router, scratch, rcpt->address,
-	    m->msg.sender, &r, &why)) {
+	    q->probe_router != NULL ? q->probe_router : q->router, scratch,
+	    rcpt->address, m->msg.sender, &r, &why)) {
 	case FOUND:
 		apply_filter(m, &r);
 		break;

@@ -141,7 +141,8 @@ bool		 transport_dead(struct transport *, int64_t now_ms);
 
 /*
  * The destination of that key, made where it is new. It stays while it has
- * jobs, is dead, pauses, or has failed lately. A dead one that has rested is alive again.
+ * jobs, is dead, pauses, or has failed lately. A dead one that has rested is
+ * alive again.
  */
 struct dest	*schedule_dest(struct transport *, struct str key,
 		    struct str nexthop, int64_t now_ms);

@@ -621,8 +621,8 @@ on_connected(void *ctx, int fd, int err)
 	t->connecting = NULL;
 	t->plain = false;
 	if (err == 0) {
-		session_new(d, &(struct server){ .fd = fd, .plain = plain, .host = a->host,
-		    .addr = ip, .port = t->port, .addr_key = addr_key(d, a),
+		session_new(d, &(struct server){ .fd = fd, .plain = plain,
+		    .host = a->host, .addr = ip, .port = t->port, .addr_key = addr_key(d, a),
 		    .dest_key = t->site == 1 ? t->key : STR("") });
 		return;
 	}
@@ -681,8 +681,8 @@ route_unix_done(struct delivery *d, int fd, int err)
 	if (err == 0) {
 		session_new(d, &(struct server){ .fd = fd,
 		    .host = d->smtp->myhostname, .addr = t->name,
-		    .addr_key = t->sites[t->site - 1], .dest_key = t->site == 1 ? t->key :
-		    STR("") });
+		    .addr_key = t->sites[t->site - 1],
+		    .dest_key = t->site == 1 ? t->key : STR("") });
 		return;
 	}
 	why = why_printf(d, errno_is_local_fault(err) ? "4.3.0" : "4.4.1",

@@ -331,8 +331,10 @@ send_data(struct session *s)
 {
 	bool bdat = has(s, OFFER_CHUNKING) && content_fits_bdat(s);
 	bool probe = ends_at_data(s);
-	bool early = !probe && !ends_at_rcpt(s) && !s->smtp->lmtp && (!bdat || (content_is_small(s->d) &&
-	    (!s->reused || clock_steady_ms() - s->rested_ms < FRESH_MS)));
+	bool fresh = !s->reused ||
+	    clock_steady_ms() - s->rested_ms < FRESH_MS;
+	bool early = !probe && !ends_at_rcpt(s) && !s->smtp->lmtp &&
+	    (!bdat || (content_is_small(s->d) && fresh));
 
 	if (session_awaits(s) && !early)
 		return false;		/* again after the last RCPT's reply */

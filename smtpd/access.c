@@ -433,8 +433,8 @@ access_open(struct smtpd *d, struct problems *p)
 		char *cname = arena_cstr(d->arena, name);
 		struct rule_list *l = map_get(d->classes, name);
 
-		*l = *rules_parse(d, d->arena, conf_get(service_conf(d->service), cname),
-		    cname, p);
+		*l = *rules_parse(d, d->arena,
+		    conf_get(service_conf(d->service), cname), cname, p);
 	}
 	for (size_t i = 0; i < STAGE__MAX; i++)
 		d->rules[i] = rules_parse(d, d->arena, conf_get(

@@ -53,10 +53,10 @@ void		 dns_cancel(struct dns_query **);	/* NULL is fine */
 
 /*
  * All addresses of a host: records are DNS_A and DNS_AAAA, in no order that
- * means anything; an address as text is its own answer. DNS_HOSTS asks /etc/hosts (as resolve read it) too, in the
- * order of the flags' names in smtp_host_lookup. FOUND where any family has
- * one; RETRY where none has and one could not be asked; secure where both
- * answers were.
+ * means anything; an address as text is its own answer. DNS_HOSTS asks
+ * /etc/hosts (as resolve read it) too, in the order of the flags' names in
+ * smtp_host_lookup. FOUND where any family has one; RETRY where none has and
+ * one could not be asked; secure where both answers were.
  */
 enum { DNS_V4 = 1 << 0, DNS_V6 = 1 << 1, DNS_HOSTS_FIRST = 1 << 2,
 	DNS_HOSTS_LAST = 1 << 3, DNS_HOSTS_ONLY = 1 << 4 };

@@ -1,10 +1,10 @@
 /*
  * content - from the wire's form of a message to its content.
  *
- * A state for each thing that can come last. In DATA, a dot at the start of a line is
- * taken off (RFC 5321 4.5.2), and CRLF "." CRLF is the end. A line that ended
- * in a bare LF does not count as ended by CRLF: what follows it can be no end
- * of data (SMTP smuggling, CVE-2023-51764).
+ * A state for each thing that can come last. In DATA, a dot at the start of a
+ * line is taken off (RFC 5321 4.5.2), and CRLF "." CRLF is the end. A line
+ * that ended in a bare LF does not count as ended by CRLF: what follows it
+ * can be no end of data (SMTP smuggling, CVE-2023-51764).
  */
 #include "esmtp/esmtp.h"
 

@@ -8,7 +8,8 @@
  * with descriptor 3 as its channel and the log file (if any) as 4, which
  * POSTERN_LOG_FD=4 tells. An agent gets -u uid:gid:login besides.
  * -t reads and checks the configuration alone: problems on stderr, exit 1
- * where one is fatal. SIGTERM is a drain. When master's channel closes the process is over.
+ * where one is fatal. SIGTERM is a drain. When master's channel closes the
+ * process is over.
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
