@@ -140,6 +140,13 @@ class Instance:
         except OSError:
             return False
 
+    def reload(self):
+        """Returns when one who is replaced by a reload has been."""
+        before = set(self.pids("lookup"))
+        self.run("postern", "-c", self.etc, "reload")
+        need(wait_for(lambda: not before & {p for p, _ in self.children()} and
+                      self.pids("lookup")), "no reload:", self.log()[-1000:])
+
     def stop(self):
         self.run("postern", "-c", self.etc, "stop", check=False)
 

@@ -389,7 +389,7 @@ def test_deferred_then_flushed():
     need(wait_for(lambda: [d for d, _ in i.queue()] == ["deferred"]), i.queue())
     with open(os.path.join(i.etc, "transport"), "w") as f:
         f.write("gone@example.test error:5.1.6 has moved away\n")
-    i.run("postern", "reload")
+    i.reload()
     i.run("postqueue", "-f")
     need(arrived(i, "bob", "later"), i.log()[-2000:])
     need(wait_for(lambda: not i.queue()), i.queue())
