@@ -108,6 +108,7 @@ life_reload(struct master *m)
 		return;
 	tell_reload(m);
 	m->plan = plan;
+	m->planned_ms = clock_steady_ms();
 	hand_children_over(m);
 	plan_listen(m, &problems);
 	reopen_log(m, &problems);

@@ -212,6 +212,7 @@ run(struct master *m, const struct options *o)
 	bool taken = o->handover_fd >= 0;
 
 	m->plan = plan_load(m, &problems);
+	m->planned_ms = clock_steady_ms();
 	if (m->plan == NULL || give_up(&problems, false)) {
 		(void)give_up(&problems, true);
 		return (1);

@@ -99,7 +99,8 @@ struct master {
 	char		*self;		/* path of this program */
 	char	       **argv;
 	bool		 foreground;
-	bool		 announced;	/* to the service manager */
+	bool		 announced;	/* all of the plan is ready */
+	int64_t		 planned_ms;	/* the plan of now was taken up */
 	int		 ready_fd;	/* tell the starter here; -1: told */
 	struct loop	*loop;
 	struct plan	*plan;

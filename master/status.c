@@ -27,8 +27,10 @@ status_print(struct master *m, struct buf *out)
 {
 	int64_t now = clock_steady_ms();
 
-	buf_printf(out, "master - %d %lld 0 running 0\n", (int)getpid(),
-	    (long long)(clock_wall_s() - m->started_s));
+	/* The last word tells one plan from the next: postern reload waits. */
+	buf_printf(out, "master - %d %lld 0 %s %lld\n", (int)getpid(),
+	    (long long)(clock_wall_s() - m->started_s),
+	    m->announced ? "running" : "starting", (long long)m->planned_ms);
 	list_each(l, &m->children) {
 		struct child *c = container_of(l, struct child, link);
 

@@ -19,6 +19,7 @@
 
 #define STATS_MS	10000	/* for qmgr to answer */
 #define STOP_WAIT_MS	60000
+#define RELOAD_WAIT_MS	10000	/* for all that is new to be ready */
 
 void
 postern_conf(struct postern *p)
@@ -224,18 +225,82 @@ postern_stop(struct postern *p, int signo)
 	return (0);
 }
 
+/* What master says of itself and its children; false with errno. */
+static bool
+ask_master(struct postern *p, struct buf *b)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int dir, error = 0, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC,
+	    0);
+	char *room;
+	ssize_t n;
+
+	dir = open(tool_param(&p->tool, "queue_directory"),
+	    O_PATH | O_DIRECTORY | O_CLOEXEC);
+	snprintf(sa.sun_path, sizeof(sa.sun_path),
+	    "/proc/self/fd/%d/private/master", dir);
+	if (dir < 0 || connect(fd, (const struct sockaddr *)&sa,
+	    sizeof(sa)) != 0)
+		error = errno;
+	while (error == 0 && (room = buf_space(b, 4096)) != NULL &&
+	    (n = read(fd, room, 4096)) > 0)
+		b->n += (size_t)n;
+	fd_close(&fd);
+	fd_close(&dir);
+	errno = error;
+	return (error == 0);
+}
+
+/* Which plan master works by, and whether all of it is ready. */
+static bool
+plan_of_master(struct postern *p, uint64_t *plan)
+{
+	struct str line, word, state = STR("");
+	struct buf b;
+	bool ready;
+
+	*plan = 0;
+	buf_init(&b, 1 << 20);
+	(void)ask_master(p, &b);
+	line = str_first(buf_view(&b), str_chr(buf_view(&b), '\n'));
+	for (unsigned i = 0; str_token(&line, " ", &word); i++)
+		if (i == 5)
+			state = word;
+		else if (i == 6 && !str_number(word, plan))
+			*plan = 0;
+	ready = str_eq(state, STR("running"));
+	buf_free(&b);
+	return (ready);
+}
+
+/* What is asked of the system after this finds the new configuration. */
+static void
+wait_for_reload(struct postern *p, uint64_t before)
+{
+	uint64_t now;
+
+	for (int64_t end = clock_steady_ms() + RELOAD_WAIT_MS;
+	    clock_steady_ms() < end; (void)usleep(20000))
+		if (plan_of_master(p, &now) && now != before)
+			return;
+	tool_warn(&p->tool, "not all processes are ready yet; see the log");
+}
+
 int
 postern_reload(struct postern *p)
 {
 	pid_t pid = need_running(p);
+	uint64_t before;
 
 	if (postern_check(p) != 0)
 		tool_fail(&p->tool, EX_CONFIG, "not reloaded: correct the "
 		    "above first");
 	log_info("refreshing the Postern mail system");
+	(void)plan_of_master(p, &before);
 	if (kill(pid, SIGHUP) != 0)
 		tool_fail(&p->tool, EX_NOPERM, "pid %d: %s", (int)pid,
 		    strerror(errno));
+	wait_for_reload(p, before);
 	puts("postern: reloaded");
 	return (0);
 }
@@ -312,36 +377,19 @@ print_process(struct str line)
 static void
 print_processes(struct postern *p)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct str rest, line;
 	struct buf b;
-	char *room;
-	ssize_t n;
-	int dir, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	dir = open(tool_param(&p->tool, "queue_directory"),
-	    O_PATH | O_DIRECTORY | O_CLOEXEC);
-	snprintf(sa.sun_path, sizeof(sa.sun_path),
-	    "/proc/self/fd/%d/private/master", dir);
-	if (dir < 0 || connect(fd, (const struct sockaddr *)&sa,
-	    sizeof(sa)) != 0) {
-		tool_warn(&p->tool, "private/master: %s", strerror(errno));
-		fd_close(&fd);
-		fd_close(&dir);
-		return;
-	}
 	buf_init(&b, 1 << 20);
-	while ((room = buf_space(&b, 4096)) != NULL &&
-	    (n = read(fd, room, 4096)) > 0)
-		b.n += (size_t)n;
-	printf("%-9s %-22s %7s %8s %9s  %s\n", "program", "service", "pid",
-	    "up", "restarts", "state");
-	rest = buf_view(&b);
-	while (str_token(&rest, "\n", &line))
-		print_process(line);
+	if (ask_master(p, &b)) {
+		printf("%-9s %-22s %7s %8s %9s  %s\n", "program", "service",
+		    "pid", "up", "restarts", "state");
+		rest = buf_view(&b);
+		while (str_token(&rest, "\n", &line))
+			print_process(line);
+	} else
+		tool_warn(&p->tool, "private/master: %s", strerror(errno));
 	buf_free(&b);
-	fd_close(&fd);
-	fd_close(&dir);
 }
 
 /* Transports and destinations, in qmgr's words. */
