@@ -316,6 +316,8 @@ def scan(pid, texts):
             if not m or "[vvar" in line or "[vsyscall" in line:
                 continue
             a, b = int(m.group(1), 16), int(m.group(2), 16)
+            if b - a > 1 << 30:         # a sanitizer's shadow
+                continue
             try:
                 mem.seek(a)
                 data = mem.read(b - a)
