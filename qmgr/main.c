@@ -10,6 +10,7 @@
 
 #define FDS_KEPT	8192	/* queue files kept open for speed, at most */
 #define DRAIN_MS	30000	/* for deliveries under way at the end */
+#define LOOK_AGAIN_MS	1000	/* after a cleanup died */
 
 static const struct param params[] = {
 #define PARAM(...) PARAM_ROW(struct qmgr_conf, __VA_ARGS__)
@@ -172,7 +173,10 @@ on_peer(void *ctx, struct channel *ch, struct str service)
 	deliver_resume(ctx, channel_peer(ch), service);
 }
 
-/* What a cleanup that died had made durable but not offered. */
+/*
+ * What a cleanup that died had made durable but not offered. Its channel may
+ * close before its locks are free: so once more, when all of it is gone.
+ */
 static void
 on_peer_gone(void *ctx, struct channel *ch, struct str service)
 {
@@ -182,6 +186,7 @@ on_peer_gone(void *ctx, struct channel *ch, struct str service)
 	early_gone(q, ch);
 	if (channel_peer(ch) == ROLE_CLEANUP && q->begun && !q->draining) {
 		scan_incoming(q);
+		timer_set(q->rescan, LOOK_AGAIN_MS);
 		qmgr_pump(q);
 	}
 }
