@@ -346,8 +346,7 @@ check_party(struct check *c, enum party_kind kind, struct party *p)
 	*p = (struct party){ .class = "" };
 	switch (kind) {
 	case THE_CLIENT:
-		*p = (struct party){ s->name, arena_printf(c->arena, STRF
-		    "[" STRF "]", STRV(s->name), STRV(s->addr)),
+		*p = (struct party){ s->name, arena_cstr(c->arena, s->who),
 		    "Client host" };
 		return !str_eq(s->name, STR("unknown"));
 	case THE_REVERSE_CLIENT:
@@ -381,8 +380,7 @@ check_subject(struct check *c)
 
 	switch (c->now) {
 	case AT_CLIENT:
-		return arena_printf(c->arena, "<" STRF "[" STRF "]>",
-		    STRV(s->name), STRV(s->addr));
+		return arena_printf(c->arena, "<" STRF ">", STRV(s->who));
 	case AT_HELO:
 		return arena_printf(c->arena, "<" STRF ">", STRV(s->helo.str));
 	case AT_SENDER:

@@ -326,9 +326,8 @@ on_auth_line(struct session *s, struct str in)
 		break;
 	}
 	if (str_eq(line, STR("*"))) {
-		log_warn(STRF "[" STRF "]: SASL " STRF
-		    " authentication aborted", STRV(s->name), STRV(s->addr),
-		    STRV(s->auth_name.str));
+		log_warn(STRF ": SASL " STRF " authentication aborted",
+		    STRV(s->who), STRV(s->auth_name.str));
 		talk_close(&s->login);
 		wait_begin(s);
 		reply(s, "501 5.7.0 Authentication aborted");
@@ -405,8 +404,8 @@ refused(struct session *s, enum auth_result result, struct str user,
 		reason = STR("(reason unavailable)");
 	if (user.n == 0)
 		user = STR("(unavailable)");
-	log_warn(STRF "[" STRF "]: SASL " STRF " authentication failed: " STRF
-	    ", sasl_username=" STRF, STRV(s->name), STRV(s->addr),
+	log_warn(STRF ": SASL " STRF " authentication failed: " STRF
+	    ", sasl_username=" STRF, STRV(s->who),
 	    STRV(str_first(s->auth_name.str, 100)), STRV(reason),
 	    STRV(str_first(user, 100)));
 	if (result == AUTH_TEMPORARY)		/* RFC 4954 6 */

@@ -28,9 +28,8 @@ greet(struct session *s)
 	s->command = 0;
 	if (d->conf.service_session_limit > 0 &&
 	    d->nsessions > (size_t)d->conf.service_session_limit) {
-		log_warn("too many sessions, limit %lld: " STRF "[" STRF "]",
-		    (long long)d->conf.service_session_limit, STRV(s->name),
-		    STRV(s->addr));
+		log_warn("too many sessions, limit %lld: " STRF,
+		    (long long)d->conf.service_session_limit, STRV(s->who));
 		reply_close(s, "421 4.3.2 " STRF
 		    " Error: too many connections", STRV(d->myhostname));
 		return;
@@ -312,9 +311,8 @@ etrn_answer(void *ctx, struct talk *t, enum msg id, const void *msg)
 	if (m->status == FLUSH_OK) {
 		reply(s, "250 Queuing started");
 	} else if (m->status == FLUSH_DENY) {
-		log_warn("reject: ETRN " STRF "... from " STRF "[" STRF "]",
-		    STRV(str_first(s->site.str, 100)), STRV(s->name),
-		    STRV(s->addr));
+		log_warn("reject: ETRN " STRF "... from " STRF,
+		    STRV(str_first(s->site.str, 100)), STRV(s->who));
 		reply(s, "459 <" STRF ">: service unavailable",
 		    STRV(s->site.str));
 	} else {

@@ -374,8 +374,8 @@ finish(struct session *s)
 	s->where = STR("END-OF-MESSAGE");
 	wait_begin(s);
 	if (tx->content.bare_lf)
-		log_info("bare <LF> received after %s from " STRF "[" STRF "]",
-		    tx->bdat ? "BDAT" : "DATA", STRV(s->name), STRV(s->addr));
+		log_info("bare <LF> received after %s from " STRF,
+		    tx->bdat ? "BDAT" : "DATA", STRV(s->who));
 	if (tx->cleanup == NULL) {
 		say_failed(s);
 		transaction_reset(s);
@@ -415,8 +415,7 @@ log_client(struct session *s)
 	struct buf line;
 
 	buf_init(&line, 8192);
-	buf_printf(&line, "client=" STRF "[" STRF "]", STRV(s->name),
-	    STRV(s->addr));
+	buf_printf(&line, "client=" STRF, STRV(s->who));
 	if (said != NULL && said->ident.n > 0)
 		buf_printf(&line, ", orig_queue_id=" STRF, STRV(said->ident));
 	if (said != NULL && said->name.n + said->addr.n > 0)

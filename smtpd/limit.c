@@ -185,8 +185,8 @@ on_account(void *ctx, struct talk *t, enum msg id, const void *msg)
 		return;
 	}
 	log_warn("account limit exceeded: %llu %s of sasl_username=" STRF
-	    " from " STRF "[" STRF "]", (unsigned long long)m->rate, what,
-	    STRV(s->sasl_user.str), STRV(s->name), STRV(s->addr));
+	    " from " STRF, (unsigned long long)m->rate, what,
+	    STRV(s->sasl_user.str), STRV(s->who));
 	reply(s, "450 4.7.1 Error: too many %s from " STRF ": the limit is "
 	    "%lld in an hour; try again later", what,
 	    STRV(s->sasl_user.str), (long long)limit);
@@ -212,9 +212,8 @@ refuse(struct session *s, const char *what, uint64_t n)
 	const char *text = events[s->event].reply;
 	char host[256], addr[64];
 
-	log_warn("%s limit exceeded: %llu from " STRF "[" STRF "] for service "
-	    "%s", what, (unsigned long long)n, STRV(s->name), STRV(s->addr),
-	    service_name(d->service));
+	log_warn("%s limit exceeded: %llu from " STRF " for service %s", what,
+	    (unsigned long long)n, STRV(s->who), service_name(d->service));
 	snprintf(host, sizeof(host), STRF, STRV(d->myhostname));
 	snprintf(addr, sizeof(addr), STRF, STRV(s->addr));
 	if (text[1] == '2')

@@ -10,6 +10,7 @@
 #include "address/address.h"
 #include "smtpd/smtpd.h"
 
+static void show_client(struct session *);
 static bool client_is_local(struct session *);
 static void on_names(void *ctx, const struct dns_client *);
 static void warn_forged(const struct session *, const struct dns_client *);
@@ -57,6 +58,7 @@ peer_find(struct session *s, const struct sockaddr_storage *from,
 	s->name = s->reverse_name = STR("unknown");
 	s->name_found = s->reverse_found = s->forward_found = NONE;
 	s->named = done;
+	show_client(s);
 	if (d->conf.smtpd_peername_lookup) {
 		s->naming = dns_ask_client(d->service, from, true, on_names, s);
 		return;
@@ -97,6 +99,22 @@ warn_forged(const struct session *s, const struct dns_client *c)
 	    STRV(s->reverse_name), STRV(s->addr), why);
 }
 
+/* "name[address]", or "name[address]:port". */
+static void
+show_client(struct session *s)
+{
+	bool port = s->smtpd->conf.smtpd_client_port_logging;
+	struct buf who;
+
+	buf_init(&who, 1024);
+	buf_printf(&who, STRF "[" STRF "]", STRV(s->name), STRV(s->addr));
+	if (port)
+		buf_printf(&who, ":" STRF, STRV(s->port));
+	if (!str_eq(s->who, buf_view(&who)))
+		s->who = arena_str(s->arena, buf_view(&who));
+	buf_free(&who);
+}
+
 void
 peer_known(struct session *s)
 {
@@ -105,6 +123,7 @@ peer_known(struct session *s)
 	struct buf key;
 	int family = ip_parse(s->addr, bytes);
 
+	show_client(s);
 	s->local = client_is_local(s);
 	s->limited = match_list_addr(d->limit_exceptions, s->name, s->addr) ==
 	    NONE;
@@ -178,8 +197,8 @@ log_refusal(struct session *s, const char *what, struct str text)
 	struct buf line;
 
 	buf_init(&line, 8192);
-	buf_printf(&line, "%s: " STRF " from " STRF "[" STRF "]: " STRF ";",
-	    what, STRV(s->where), STRV(s->name), STRV(s->addr), STRV(text));
+	buf_printf(&line, "%s: " STRF " from " STRF ": " STRF ";", what,
+	    STRV(s->where), STRV(s->who), STRV(text));
 	if (tx != NULL) {
 		buf_printf(&line, " from=<" STRF ">", STRV(tx->sender));
 		if (tx->pending != NULL)

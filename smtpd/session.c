@@ -141,8 +141,7 @@ session_new(struct smtpd *d, int fd, const struct sockaddr_storage *from)
 static void
 session_named(struct session *s)
 {
-	log_info("connect from " STRF "[" STRF "]", STRV(s->name),
-	    STRV(s->addr));
+	log_info("connect from " STRF, STRV(s->who));
 	if (s->smtpd->conf.smtpd_tls_wrappermode)
 		starttls_wrap(s);
 	else
@@ -157,13 +156,12 @@ session_close(struct session *s, const char *why)
 
 	if (why != NULL && s->tx != NULL &&
 	    (s->state == DATA || s->state == BDAT))
-		log_info("%s after " STRF " (%llu bytes) from " STRF "[" STRF
-		    "]", why, STRV(s->where),
-		    (unsigned long long)s->tx->content.size, STRV(s->name),
-		    STRV(s->addr));
+		log_info("%s after " STRF " (%llu bytes) from " STRF, why,
+		    STRV(s->where), (unsigned long long)s->tx->content.size,
+		    STRV(s->who));
 	else if (why != NULL)
-		log_info("%s after " STRF " from " STRF "[" STRF "]", why,
-		    STRV(s->where), STRV(s->name), STRV(s->addr));
+		log_info("%s after " STRF " from " STRF, why, STRV(s->where),
+		    STRV(s->who));
 	log_end(s);
 	transcript_end(s, why);
 	limit_gone(s);
@@ -374,8 +372,8 @@ forbidden(struct session *s, struct str verb, struct str line)
 	}
 	if (!hit)
 		return false;
-	log_warn("non-SMTP command from " STRF "[" STRF "]: " STRF,
-	    STRV(s->name), STRV(s->addr), STRV(str_first(line, SNIPPET_MAX)));
+	log_warn("non-SMTP command from " STRF ": " STRF, STRV(s->who),
+	    STRV(str_first(line, SNIPPET_MAX)));
 	reply_close(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 	return true;
 }
@@ -411,8 +409,8 @@ session_injected(struct session *s)
 {
 	if (!s->ahead)
 		return false;
-	log_info("improper command pipelining after STARTTLS from " STRF "["
-	    STRF "]", STRV(s->name), STRV(s->addr));
+	log_info("improper command pipelining after STARTTLS from " STRF,
+	    STRV(s->who));
 	if (!s->smtpd->conf.smtpd_forbid_unauth_pipelining)
 		return false;		/* it will be dropped */
 	reply_close(s, "554 5.5.0 Error: SMTP protocol synchronization");
@@ -509,8 +507,8 @@ too_many_errors(struct session *s)
 	if (s->held.str.n > 0 || s->state == CLOSE ||
 	    s->errors < s->smtpd->conf.smtpd_hard_error_limit)
 		return;
-	log_info("too many errors after " STRF " from " STRF "[" STRF "]",
-	    STRV(s->where), STRV(s->name), STRV(s->addr));
+	log_info("too many errors after " STRF " from " STRF, STRV(s->where),
+	    STRV(s->who));
 	reply_close(s, "421 4.7.0 " STRF " Error: too many errors",
 	    STRV(s->smtpd->myhostname));
 }
@@ -567,8 +565,8 @@ put_reply(struct session *s, struct str text)
 void
 session_enter(struct session *s, enum state to)
 {
-	log_debug("session " STRF "[" STRF "]: %s -> %s", STRV(s->name),
-	    STRV(s->addr), states[s->state].name, states[to].name);
+	log_debug("session " STRF ": %s -> %s", STRV(s->who),
+	    states[s->state].name, states[to].name);
 	s->state = to;
 	stream_pause(s->stream, states[to].read == NULL);
 	if (to == WAIT)
@@ -668,13 +666,13 @@ on_timeout(void *ctx)
 		return;
 	}
 	if (s->state == TLS) {
-		log_info("SSL_accept error from " STRF "[" STRF
-		    "]: Connection timed out", STRV(s->name), STRV(s->addr));
+		log_info("SSL_accept error from " STRF
+		    ": Connection timed out", STRV(s->who));
 		session_close(s, "lost connection");
 		return;
 	}
-	log_info("timeout after " STRF " from " STRF "[" STRF "]",
-	    STRV(s->where), STRV(s->name), STRV(s->addr));
+	log_info("timeout after " STRF " from " STRF, STRV(s->where),
+	    STRV(s->who));
 	reply_close(s, "421 4.4.2 " STRF " Error: timeout exceeded",
 	    STRV(s->smtpd->myhostname));
 }
@@ -726,8 +724,7 @@ log_end(struct session *s)
 	}
 	buf_printf(&line, good == all ? " commands=%u" : " commands=%u/%u",
 	    good, all);
-	log_info("disconnect from " STRF "[" STRF "]%s", STRV(s->name),
-	    STRV(s->addr), buf_cstr(&line));
+	log_info("disconnect from " STRF "%s", STRV(s->who), buf_cstr(&line));
 	buf_free(&line);
 }
 
@@ -737,6 +734,6 @@ log_snippet(struct session *s, const char *what, struct str text)
 {
 	struct str part = str_first(text, SNIPPET_MAX);
 
-	log_info("%s after " STRF " from " STRF "[" STRF "]: " STRF, what,
-	    STRV(s->where), STRV(s->name), STRV(s->addr), STRV(part));
+	log_info("%s after " STRF " from " STRF ": " STRF, what,
+	    STRV(s->where), STRV(s->who), STRV(part));
 }

@@ -159,6 +159,7 @@ struct session {			/* one client, connect to disconnect */
 	struct timer	  *delay;	/* of replies to errors */
 	enum state	   state, after_wait;
 	struct str	   name, addr, port;	/* client */
+	struct str	   who;			/* "name[addr]", for logs */
 	struct str	   reverse_name;	/* as PTR says, not verified */
 	enum found	   name_found, reverse_found, forward_found;
 	struct dns_query  *naming;		/* under way */

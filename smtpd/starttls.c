@@ -193,8 +193,7 @@ void
 starttls_go(struct session *s)
 {
 	if (s->smtpd->tls_loglevel >= 2)
-		log_info("setting up TLS connection from " STRF "[" STRF "]",
-		    STRV(s->name), STRV(s->addr));
+		log_info("setting up TLS connection from " STRF, STRV(s->who));
 	s->tls = tls_accept(s->smtpd->tls, s->stream, &tls_ops, s);
 	session_timer(s);
 }
@@ -218,14 +217,14 @@ log_session(struct session *s)
 	buf_init(&text, 1000);
 	tls_print(s->tls, " ", &text);
 	if (s->smtpd->tls_loglevel >= 2 && i->trust != TLS_ANONYMOUS)
-		log_info(STRF "[" STRF "]: subject_CN=" STRF ", issuer_CN=" STRF
+		log_info(STRF ": subject_CN=" STRF ", issuer_CN=" STRF
 		    ", fingerprint=" STRF ", pkey_fingerprint=" STRF,
-		    STRV(s->name), STRV(s->addr), STRV(i->subject),
+		    STRV(s->who), STRV(i->subject),
 		    STRV(i->issuer), STRV(i->cert_print), STRV(i->key_print));
 	if (s->smtpd->tls_loglevel >= 1)
-		log_info("%s TLS connection established from " STRF "[" STRF
-		    "]%s" STRF ": %s", words[i->trust], STRV(s->name),
-		    STRV(s->addr), i->server_name.n > 0 ? " to " : "",
+		log_info("%s TLS connection established from " STRF "%s" STRF
+		    ": %s", words[i->trust], STRV(s->who),
+		    i->server_name.n > 0 ? " to " : "",
 		    STRV(i->server_name), buf_cstr(&text));
 	buf_free(&text);
 }
@@ -236,8 +235,8 @@ on_handshake(void *ctx, bool ok)
 	struct session *s = ctx;
 
 	if (!ok) {
-		log_info("SSL_accept error from " STRF "[" STRF "]: %s",
-		    STRV(s->name), STRV(s->addr), tls_error(s->tls));
+		log_info("SSL_accept error from " STRF ": %s", STRV(s->who),
+		    tls_error(s->tls));
 		tls_log_errors();
 		session_close(s, "lost connection");
 		return;
@@ -261,9 +260,8 @@ new_session_counted(struct session *s, bool ok)
 		return;
 	if (d->tls_level == LEVEL_ENCRYPT && d->conf.smtpd_tls_req_ccert &&
 	    i->trust < TLS_TRUSTED) {
-		log_info("NOQUEUE: abort: TLS from " STRF "[" STRF "]: %s",
-		    STRV(s->name), STRV(s->addr),
-		    i->trust == TLS_ANONYMOUS ?
+		log_info("NOQUEUE: abort: TLS from " STRF ": %s",
+		    STRV(s->who), i->trust == TLS_ANONYMOUS ?
 		    "No client certificate presented" :
 		    "Client certificate not trusted");
 		reply_close(s, "421 4.7.1 " STRF " Error: %s",

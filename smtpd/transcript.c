@@ -163,10 +163,10 @@ put_mail(const struct session *s, const char *why, struct buf *out)
 
 	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON>\r\n"
 	    "To: Postmaster <" STRF ">\r\n"
-	    "Subject: " STRF " SMTP server: errors from " STRF "[" STRF
-	    "]\r\n\r\nTranscript of session follows.\r\n\r\n",
+	    "Subject: " STRF " SMTP server: errors from " STRF "\r\n\r\n"
+	    "Transcript of session follows.\r\n\r\n",
 	    STRV(s->smtpd->conf.error_notice_recipient),
-	    STRV(s->smtpd->mail_name), STRV(s->name), STRV(s->addr));
+	    STRV(s->smtpd->mail_name), STRV(s->who));
 	while (rest.n > 0) {
 		size_t eol = str_chr(rest, '\n');
 
