@@ -162,16 +162,6 @@ on_gone(void *ctx, struct talk *t, const char *why)
 		client_free(c);
 }
 
-static char *
-copy(struct str s)
-{
-	char *p = mem_new(s.n + 1);
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	return p;
-}
-
 /* "user:password", cut where the delimiter first stands. */
 static bool
 split(struct client *c, struct str value, struct str delimiter)
@@ -183,8 +173,8 @@ split(struct client *c, struct str value, struct str delimiter)
 		delimiter = STR(":");
 	while (at < value.n && !str_starts(str_from(value, at), delimiter))
 		at++;
-	c->user = copy(str_first(value, at));
-	c->password = copy(str_from(value, at + delimiter.n));
+	c->user = mem_copy(str_first(value, at));
+	c->password = mem_copy(str_from(value, at + delimiter.n));
 	return at < value.n && c->user[0] != '\0';
 }
 

@@ -14,19 +14,6 @@
 #define PEM_MAX		(1 << 18)	/* bytes of one file */
 #define NAMES_MAX	10000		/* server names of one site */
 
-static char *
-cstr(struct str s)
-{
-	struct buf b;
-	char *out;
-
-	buf_init(&b, 1 << 16);
-	buf_str(&b, s);
-	out = mem_strdup(buf_cstr(&b));
-	buf_free(&b);
-	return out;
-}
-
 static struct source *
 source_new(struct site *site, const char *where, struct str name)
 {
@@ -34,7 +21,7 @@ source_new(struct site *site, const char *where, struct str name)
 
 	s->where = where;
 	s->file = conf_where(site->conf, str_of(where), &s->line);
-	s->name = name.n > 0 ? cstr(name) : NULL;
+	s->name = name.n > 0 ? mem_copy(name) : NULL;
 	buf_init(&s->key_pem, PEM_MAX);
 	buf_init(&s->cert_pem, PEM_MAX);
 	list_append(&site->sources, &s->link);
@@ -87,8 +74,8 @@ read_pairs(struct tlskey *t, struct site *site, const char *const names[][2],
 		if (cert.n == 0)
 			continue;
 		s = source_new(site, names[i][0], STR(""));
-		s->cert_path = cstr(cert);
-		s->key_path = cstr(file_of(site, names[i][1]));
+		s->cert_path = mem_copy(cert);
+		s->key_path = mem_copy(file_of(site, names[i][1]));
 		read_pair(t, s, p);
 	}
 }
@@ -130,7 +117,7 @@ read_chain_files(struct tlskey *t, struct site *site, const char *where,
 	buf_init(&one, PEM_MAX);
 	at.file = conf_where(site->conf, str_of(where), &at.line);
 	while (conf_list_next(&list, &item)) {
-		char *path = cstr(item);
+		char *path = mem_copy(item);
 
 		buf_clear(&one);
 		read_pem(t, &at, path, &one, p);
@@ -229,10 +216,10 @@ read_named(struct tlskey *t, struct site *site, const char *dir,
 		buf_printf(&path, "%s/%s/fullchain.pem", dir, entry);
 		if (file_read(AT_FDCWD, buf_cstr(&path), PEM_MAX, &pem) == 0) {
 			s = source_new(site, "tls_server_sni_directory", name);
-			s->cert_path = cstr(buf_view(&path));
+			s->cert_path = mem_copy(buf_view(&path));
 			buf_clear(&path);
 			buf_printf(&path, "%s/%s/privkey.pem", dir, entry);
-			s->key_path = cstr(buf_view(&path));
+			s->key_path = mem_copy(buf_view(&path));
 			read_pair(t, s, p);
 		}
 	}
@@ -244,7 +231,7 @@ static void
 read_directory(struct tlskey *t, struct site *site, struct problems *p)
 {
 	static const char where[] = "tls_server_sni_directory";
-	char *path = cstr(conf_get(site->conf, where));
+	char *path = mem_copy(conf_get(site->conf, where));
 	const struct dirent *e;
 	const char *file;
 	size_t n = 0;

@@ -58,16 +58,6 @@ verifier_new(struct auth *a)
 	return v;
 }
 
-static char *
-copy(struct str s)
-{
-	char *p = mem_new(s.n + 1);
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	return p;
-}
-
 struct check *
 verify(struct verifier *v, struct str user, struct str password,
     verify_done *done, void *ctx)
@@ -78,8 +68,8 @@ verify(struct verifier *v, struct str user, struct str password,
 		return NULL;
 	c = mem_new(sizeof(*c));
 	c->v = v;
-	c->user = copy(user);
-	c->password = copy(password);
+	c->user = mem_copy(user);
+	c->password = mem_copy(password);
 	c->done = done;
 	c->ctx = ctx;
 	c->timer = timer_new(v->auth->loop, on_finish, c);
@@ -239,7 +229,7 @@ hash(struct check *c, struct str credential, bool nobody)
 		return;
 	}
 	mem_free(c->credential);
-	c->credential = copy(credential);
+	c->credential = mem_copy(credential);
 	c->running = true;
 	pool_run(c->v->pool, work, on_hashed, c);
 }

@@ -97,17 +97,6 @@ run_words(const struct msg_run *job, struct arena *arena,
 		w->argv = split(job->command, BLANKS, arena, NULL);
 }
 
-static void
-reset_signals(void)
-{
-	sigset_t none;
-
-	for (int s = 1; s < NSIG; s++)
-		(void)signal(s, SIG_DFL);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* Words on standard error become part of the delivery status. */
 static _Noreturn void
 give_up(const struct run_words *w, const char *what, const char *name)
@@ -132,7 +121,7 @@ child(const struct run_words *w, int in, int out)
 	(void)setsid();
 	/* Without us it would run without limits, and the mail come again. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	reset_signals();
+	signals_reset();
 	if (w->directory != NULL) {
 		if (chdir(w->directory) < 0)
 			give_up(w, "cannot change directory to",

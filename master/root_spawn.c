@@ -17,17 +17,6 @@
 #define GUARD_LOOK_MS 2000
 #define HIGH_FD	64	/* above all that a child is given */
 
-static void
-reset_signals(void)
-{
-	sigset_t none;
-
-	for (int s = 1; s < NSIG; s++)
-		(void)signal(s, SIG_DFL);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* Puts fd where it shall be, without stepping on another. */
 static bool
 place(int fd, int at)
@@ -50,7 +39,7 @@ child_run(const struct spawn *s)
 		_exit(126);
 	fd_close_from(log >= 0 ? 5 : 4);
 	(void)setpgid(0, 0);	/* ^C at a terminal is master's alone */
-	reset_signals();
+	signals_reset();
 	execve(s->path, s->argv, s->envp);
 	_exit(127);
 }
@@ -80,7 +69,7 @@ root_exec(const char *path, char **argv, const int *keep, size_t nkeep)
 	for (size_t i = 0; i < nkeep; i++)
 		if (keep[i] >= 0)
 			(void)fd_cloexec(keep[i], false);
-	reset_signals();
+	signals_reset();
 	execv(path, argv);
 	for (size_t i = 0; i < nkeep; i++)
 		if (keep[i] >= 0)
@@ -164,7 +153,7 @@ guard_run(struct master *m, pid_t master, int fd)
 	char text[16];
 	int null = open("/dev/null", O_RDWR), n;
 
-	reset_signals();
+	signals_reset();
 	(void)setsid();
 	if (null < 0 || !place(fcntl(fd, F_DUPFD, HIGH_FD), 3) ||
 	    !place(null, 0) || !place(null, 1) || !place(null, 2))

@@ -71,19 +71,6 @@ static const struct {
 	{ "postscreen", CMD_LATER, 0 }, { "qmqpd", CMD_LATER, 0 },
 };
 
-static char *
-copy(struct str s)
-{
-	struct buf b;
-	char *out;
-
-	buf_init(&b, 1 << 20);
-	buf_str(&b, s);
-	out = mem_strdup(buf_cstr(&b));
-	buf_free(&b);
-	return (out);
-}
-
 static void
 add_arg(struct service *s, char *arg)
 {
@@ -110,7 +97,7 @@ service_new(struct plan *plan, struct str name, enum role role)
 {
 	struct service *s = mem_new(sizeof(*s));
 
-	s->name = copy(name);
+	s->name = mem_copy(name);
 	s->role = role;
 	s->processes = 1;
 	list_append(&plan->services, &s->link);
@@ -158,7 +145,7 @@ take_arguments(struct service *s, const struct master_entry *e)
 		}
 		if (str_eq(a, STR("-D")))
 			continue;
-		add_arg(s, copy(a));
+		add_arg(s, mem_copy(a));
 	}
 }
 
@@ -234,7 +221,7 @@ trust_gid(struct plan *plan, gid_t gid)
 static void
 trust(struct plan *plan, struct str user, struct str group)
 {
-	char *name = copy(user), *group_name = copy(group);
+	char *name = mem_copy(user), *group_name = mem_copy(group);
 	struct passwd *pw = user.n > 0 ? getpwnam(name) : NULL;
 	struct group *gr = group.n > 0 ? getgrnam(group_name) : NULL;
 
@@ -333,12 +320,12 @@ find_daemons(struct plan *plan, const char *self)
 	char *dir;
 
 	if (conf_raw(plan->conf, STR("daemon_directory")) != NULL) {
-		dir = copy(conf_get(plan->conf, "daemon_directory"));
+		dir = mem_copy(conf_get(plan->conf, "daemon_directory"));
 		if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
 			return (dir);
 		mem_free(dir);
 	}
-	return (copy(str_first(self_dir, str_rchr(self_dir, '/'))));
+	return (mem_copy(str_first(self_dir, str_rchr(self_dir, '/'))));
 }
 
 /* No agent is ever one of our own owners: it could write the queue. */
@@ -352,7 +339,7 @@ find_owners(struct plan *plan, struct problems *problems)
 	if (!priv_is_root())
 		return;
 	for (size_t i = 0; i < nitems(names); i++) {
-		char *user = copy(conf_get(plan->conf, names[i]));
+		char *user = mem_copy(conf_get(plan->conf, names[i]));
 
 		pw = getpwnam(user);
 		if (pw == NULL)
@@ -377,7 +364,7 @@ find_trusted(struct plan *plan)
 		trust(plan, STR(""), item);
 	rest = plan->is.agent_trusted_users;
 	while (conf_list_next(&rest, &item)) {
-		char *name = copy(item);
+		char *name = mem_copy(item);
 		struct passwd *pw = getpwnam(name);
 
 		if (pw != NULL)
@@ -418,7 +405,7 @@ plan_load(struct master *m, struct problems *problems)
 	}
 	conf_fill(plan->conf, master_params, nitems(master_params), &plan->is,
 	    problems);
-	plan->spool = copy(conf_get(plan->conf, "queue_directory"));
+	plan->spool = mem_copy(conf_get(plan->conf, "queue_directory"));
 	plan->daemon_dir = find_daemons(plan, m->self);
 	for (size_t i = 0; i < nitems(always); i++)
 		(void)service_new(plan, str_of(always[i].name),

@@ -28,16 +28,6 @@ static void	dest_live(struct dest *);
 static void	dest_die(struct dest *, int64_t now_ms, struct str dsn,
 		    struct str why);
 
-static char *
-copy(struct str s)
-{
-	char *p = mem_new(s.n + 1);
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	return p;
-}
-
 /* --- transports --- */
 
 struct schedule *
@@ -151,7 +141,7 @@ schedule_add_transport(struct schedule *s, struct str name,
 	struct transport *t = mem_new(sizeof(*t));
 
 	assert(schedule_transport(s, name) == NULL);
-	t->name = copy(name);
+	t->name = mem_copy(name);
 	t->user = user;
 	t->limits = *limits;
 	t->schedule = s;
@@ -197,8 +187,8 @@ transport_kill(struct transport *t, int64_t now_ms, int64_t rest_ms,
 {
 	mem_free(t->why);
 	mem_free(t->dsn);
-	t->why = copy(why);
-	t->dsn = copy(dsn);
+	t->why = mem_copy(why);
+	t->dsn = mem_copy(dsn);
 	t->dead_until = now_ms + rest_ms;
 	t->held = false;
 	t->stats.deaths++;
@@ -252,8 +242,8 @@ schedule_dest(struct transport *t, struct str key, struct str nexthop,
 		return d;
 	}
 	d = mem_new(sizeof(*d));
-	d->key = copy(key);
-	d->nexthop = copy(nexthop);
+	d->key = mem_copy(key);
+	d->nexthop = mem_copy(nexthop);
 	d->transport = t;
 	d->window = window_first(&t->limits);
 	d->jobs.steps = &t->schedule->steps;
@@ -330,8 +320,8 @@ dest_die(struct dest *d, int64_t now_ms, struct str dsn, struct str why)
 
 	mem_free(d->why);
 	mem_free(d->dsn);
-	d->why = copy(why);
-	d->dsn = copy(dsn);
+	d->why = mem_copy(why);
+	d->dsn = mem_copy(dsn);
 	d->window = 0;
 	d->dead_until = now_ms + d->transport->limits.rest_ms;
 	d->stats.deaths++;

@@ -36,6 +36,7 @@ struct str { const char *p; size_t n; };
 #define STRF		"%.*s"
 #define STRV(s)		(int)(s).n, (s).p
 struct str	 str_of(const char *s);			/* NULL gives empty */
+char		*mem_copy(struct str);			/* NUL behind */
 bool		 str_eq(struct str, struct str);
 bool		 str_eq_nocase(struct str, struct str);	/* ASCII only */
 bool		 str_starts(struct str, struct str prefix);

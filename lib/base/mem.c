@@ -75,3 +75,13 @@ mem_strdup(const char *s)
 	memcpy(p, s, n);
 	return p;
 }
+
+char *
+mem_copy(struct str s)
+{
+	char *p = mem_new(s.n + 1);
+
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	return p;
+}

@@ -13,8 +13,8 @@ is_blank(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static struct str
-trim(struct str s)
+struct str
+blank_trim(struct str s)
 {
 	while (s.n > 0 && is_blank(s.p[0]))
 		s = str_from(s, 1);
@@ -37,7 +37,7 @@ lines_next(struct lines *l, struct buf *logical)
 	l->orphan = l->nul = false;
 	while (l->rest.n > 0) {
 		size_t n = str_chr(l->rest, '\n');
-		struct str one = str_first(l->rest, n), bare = trim(one);
+		struct str one = str_first(l->rest, n), bare = blank_trim(one);
 
 		l->rest = str_from(l->rest, n + 1);
 		l->line++;
@@ -61,16 +61,16 @@ split_name_value(struct str s, struct str *name, struct str *value)
 {
 	size_t n = 0;
 
-	s = trim(s);
+	s = blank_trim(s);
 	while (n < s.n && !is_blank(s.p[n]) && s.p[n] != '=')
 		n++;
 	if (n == 0)
 		return "missing attribute name";
 	*name = str_first(s, n);
-	*value = trim(str_from(s, n));
+	*value = blank_trim(str_from(s, n));
 	if (value->n == 0 || value->p[0] != '=')
 		return "missing '=' after attribute name";
-	*value = trim(str_from(*value, 1));
+	*value = blank_trim(str_from(*value, 1));
 	return NULL;
 }
 
@@ -113,6 +113,6 @@ word_unwrap(struct str word, struct str *inside)
 	}
 	if (word.n < 2 || depth != 0)
 		return false;
-	*inside = trim(str_first(str_from(word, 1), word.n - 2));
+	*inside = blank_trim(str_first(str_from(word, 1), word.n - 2));
 	return true;
 }

@@ -29,6 +29,7 @@ bool		 word_next(struct str *rest, const char *blanks,
 /* The inside of "{ text }", trimmed; false where braces don't match. */
 bool		 word_unwrap(struct str word, struct str *inside);
 bool		 is_blank(char c);	/* isspace(3) of the C locale */
+struct str	 blank_trim(struct str);	/* without them at both ends */
 
 /* $name expansion as mac_expand of Postfix does it. */
 enum lookup_mode { LOOKUP_USE, LOOKUP_TEST };

@@ -27,6 +27,8 @@ int		 fd_pwrite_all(int fd, const void *, size_t, off_t) MUST_USE;
 /* Bytes read (short at end of file), or -1 with errno. */
 ssize_t		 fd_pread_all(int fd, void *, size_t, off_t) MUST_USE;
 
+/* All to their defaults, none blocked: before execve(2) of another program. */
+void		 signals_reset(void);
 /* "READY=1", "STOPPING=1" ...: to systemd, where it started us (Type=notify) */
 void		 notify_manager(const char *state);
 

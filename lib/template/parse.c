@@ -51,16 +51,6 @@ is_word(char c)
 	    (c >= 'a' && c <= 'z');
 }
 
-static struct str
-trim(struct str s)
-{
-	while (s.n > 0 && is_blank(s.p[0]))
-		s = str_from(s, 1);
-	while (s.n > 0 && is_blank(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
 /* RFC 5322 2.2: printable characters, then a colon. 0: no header line. */
 static size_t
 label_length(struct str line)
@@ -119,7 +109,7 @@ take_headers(struct parser *p, struct template *t, struct str *text)
 
 		if (n == 0)
 			break;
-		wrong = set_header(t, label, trim(str_from(line, n + 1)));
+		wrong = set_header(t, label, blank_trim(str_from(line, n + 1)));
 		if (wrong != NOTHING) {
 			problem_add(p->problems, false, p->file, p->line,
 			    "%s \"" STRF "\" header %s in %s template -- "
@@ -131,7 +121,7 @@ take_headers(struct parser *p, struct template *t, struct str *text)
 		*text = str_from(*text, eol + 1);
 	}
 	while (text->n > 0 &&
-	    trim(str_first(*text, str_chr(*text, '\n'))).n == 0)
+	    blank_trim(str_first(*text, str_chr(*text, '\n'))).n == 0)
 		*text = str_from(*text, str_chr(*text, '\n') + 1);
 	return true;
 }
@@ -183,7 +173,7 @@ take_template(struct parser *p, struct str name, struct str value)
 	static const char suffix[] = "_template";
 
 	if (str_starts(value, STR("<<"))) {
-		struct str word = trim(str_from(value, 2));
+		struct str word = blank_trim(str_from(value, 2));
 		const char *wrong = word.n == 0 ? "missing" :
 		    !is_word(word.p[0]) ? "malformed" : NULL;
 
@@ -218,7 +208,7 @@ templates_parse(struct templates *t, struct str text, const char *file,
 
 	t->file = file;
 	while (next_line(&p, &line)) {
-		if (trim(line).n == 0 || trim(line).p[0] == '#')
+		if (blank_trim(line).n == 0 || blank_trim(line).p[0] == '#')
 			continue;
 		wrong = split_name_value(line, &name, &value);
 		if (wrong != NULL) {

@@ -22,7 +22,6 @@ struct wanted {
 };
 
 static int	on_new_session(SSL *, SSL_SESSION *);
-static int	on_verify(int ok, X509_STORE_CTX *);
 
 struct tls_side *
 tls_client_new(const struct tls_conf *tc, struct conf *conf,
@@ -46,7 +45,7 @@ tls_client_new(const struct tls_conf *tc, struct conf *conf,
 	}
 	if (keys != NULL)
 		SSL_CTX_set_cert_cb(side->ctx, side_choose_chain, side);
-	SSL_CTX_set_verify(side->ctx, SSL_VERIFY_PEER, on_verify);
+	SSL_CTX_set_verify(side->ctx, SSL_VERIFY_PEER, side_trust_later);
 	if (tc->verify_depth > 0)
 		SSL_CTX_set_verify_depth(side->ctx, (int)tc->verify_depth);
 	if (SSL_CTX_dane_enable(side->ctx) != 1)
@@ -59,15 +58,6 @@ tls_client_new(const struct tls_conf *tc, struct conf *conf,
 	if (tc->session_s > 0)
 		SSL_CTX_set_timeout(side->ctx, (long)tc->session_s);
 	return side;
-}
-
-/* What is not trusted is told by tls_info(), not by a failure. */
-static int
-on_verify(int ok, X509_STORE_CTX *store)
-{
-	(void)ok;
-	(void)store;
-	return 1;
 }
 
 /* --- sessions that are kept --- */
@@ -102,16 +92,6 @@ on_new_session(SSL *ssl, SSL_SESSION *session)
 	return 1;		/* ours now */
 }
 
-static char *
-copy(struct str s)
-{
-	char *out = mem_new(s.n + 1);
-
-	if (s.n > 0)
-		memcpy(out, s.p, s.n);
-	return out;
-}
-
 /* A key is a text: its bytes may be any. */
 static void
 take_session(struct tls *t, struct str key)
@@ -120,7 +100,7 @@ take_session(struct tls *t, struct str key)
 
 	if (key.n == 0)
 		return;
-	t->session_key = copy(key);
+	t->session_key = mem_copy(key);
 	session = map_get(t->side->sessions, str_of(t->session_key));
 	if (session != NULL)
 		(void)SSL_set_session(t->ssl, session);
@@ -200,14 +180,14 @@ keep_wanted(struct tls *t, const struct tls_want *w)
 static bool
 set_dane(struct tls *t, const struct tls_want *w, struct buf *why)
 {
-	char *base = copy(w->base), *name;
+	char *base = mem_copy(w->base), *name;
 	bool good = SSL_dane_enable(t->ssl, base) > 0;
 	int added = 0;
 
 	mem_free(base);
 	SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	for (size_t i = 0; good && i < w->nnames; i++) {
-		name = copy(w->names[i]);
+		name = mem_copy(w->names[i]);
 		good = SSL_add1_host(t->ssl, name) == 1;
 		mem_free(name);
 	}
@@ -228,7 +208,7 @@ tls_connect(struct tls_side *side, struct stream *stream,
     struct buf *why)
 {
 	struct tls *t = session_make(side, stream, ops, ctx);
-	char *name = copy(w->server_name);
+	char *name = mem_copy(w->server_name);
 	bool good = offer(t, w, why) && (w->ntlsa == 0 ||
 	    set_dane(t, w, why));
 

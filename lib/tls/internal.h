@@ -108,6 +108,8 @@ struct tls_side	*side_new(const struct tls_conf *, const struct tls_keys *,
 		    void *keys_ctx, struct buf *why);
 bool		 side_load_trust(struct tls_side *, const struct tls_conf *,
 		    struct conf *, struct buf *why);
+/* A verify callback that refuses nothing: tls_info() tells whom to trust. */
+int		 side_trust_later(int ok, X509_STORE_CTX *);
 void		 side_set_modes(struct tls_side *);
 /* client.c */
 void		 client_check(struct tls *);	/* after the handshake */

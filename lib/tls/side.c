@@ -14,7 +14,6 @@
 #define CERTS_MAX	16
 
 static int	on_server_name(SSL *, int *alert, void *side);
-static int	on_verify(int ok, X509_STORE_CTX *);
 
 /* --- chains --- */
 
@@ -138,9 +137,8 @@ on_server_name(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_OK;
 }
 
-/* Whom to trust is decided after the handshake: tls_info() tells. */
-static int
-on_verify(int ok, X509_STORE_CTX *store)
+int
+side_trust_later(int ok, X509_STORE_CTX *store)
 {
 	(void)ok;
 	(void)store;
@@ -149,25 +147,12 @@ on_verify(int ok, X509_STORE_CTX *store)
 
 /* --- sides --- */
 
-static char *
-cstr(struct str s)
-{
-	struct buf b;
-	char *out;
-
-	buf_init(&b, 1 << 16);
-	buf_str(&b, s);
-	out = mem_strdup(buf_cstr(&b));
-	buf_free(&b);
-	return out;
-}
-
 /* Authorities; a directory is opened at each look-up, so it is read now. */
 bool
 side_load_trust(struct tls_side *side, const struct tls_conf *tc, struct conf *conf,
     struct buf *why)
 {
-	char *file = cstr(tc->ca_file), *path = cstr(tc->ca_path);
+	char *file = mem_copy(tc->ca_file), *path = mem_copy(tc->ca_path);
 	STACK_OF(X509_NAME) *names;
 	bool good = true;
 
@@ -194,7 +179,7 @@ side_load_trust(struct tls_side *side, const struct tls_conf *tc, struct conf *c
 static const EVP_MD *
 digest_find(struct str name, struct buf *why)
 {
-	char *text = cstr(name);
+	char *text = mem_copy(name);
 	const EVP_MD *md = EVP_get_digestbyname(*text != '\0' ? text :
 	    "sha256");
 
@@ -257,7 +242,7 @@ tls_server_new(const struct tls_conf *tc, struct conf *conf,
 	SSL_CTX_set_cert_cb(side->ctx, side_choose_chain, side);
 	SSL_CTX_set_tlsext_servername_callback(side->ctx, on_server_name);
 	SSL_CTX_set_verify(side->ctx, side->ask_cert ? SSL_VERIFY_PEER :
-	    SSL_VERIFY_NONE, on_verify);
+	    SSL_VERIFY_NONE, side_trust_later);
 	if (tc->verify_depth > 0)
 		SSL_CTX_set_verify_depth(side->ctx, (int)tc->verify_depth);
 	SHA256((const unsigned char *)tc->service.p, tc->service.n, id);

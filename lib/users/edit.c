@@ -118,15 +118,6 @@ keep(void *ctx, struct str key, struct str value)
 	return true;
 }
 
-static char *
-copy(struct str s)
-{
-	char *p = mem_new(s.n + 1);
-
-	memcpy(p, s.p, s.n);
-	return p;
-}
-
 static void
 keep_secret(struct users_edit *e, struct str own)
 {
@@ -134,7 +125,7 @@ keep_secret(struct users_edit *e, struct str own)
 
 	while (str_token(&own, " ", &word))
 		if (str_starts(word, STR("secret=")) && e->secret == NULL)
-			e->secret = copy(str_from(word, 7));
+			e->secret = mem_copy(str_from(word, 7));
 }
 
 struct str
@@ -158,7 +149,7 @@ users_edit_set(struct users_edit *e, struct str name, struct str record)
 	buf_init(&folded, USER_NAME_MAX * 2);
 	user_name_fold(name, &folded);
 	mem_free(map_set(e->records, buf_view(&folded),
-	    record.n > 0 ? copy(record) : NULL));
+	    record.n > 0 ? mem_copy(record) : NULL));
 	buf_free(&folded);
 }
 
