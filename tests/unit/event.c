@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include "event/event.h"
 #include "sys/sys.h"
+#include "tests/unit/loop_rig.h"
 
 struct sink {
 	struct loop	*loop;
@@ -110,23 +111,6 @@ static const struct stream_ops ops = { on_input, on_eof, on_error, on_timeout,
 	on_drained };
 
 static void
-stop(void *ctx)
-{
-	loop_stop(ctx);
-}
-
-static void
-run(struct loop *loop, int64_t ms)
-{
-	struct timer *t = timer_new(loop, stop, loop);
-
-	timer_set(t, ms);
-	loop_run(loop);
-	assert_false(timer_is_set(t));
-	timer_free(&t);
-}
-
-static void
 sink_open(struct sink *k)
 {
 	int fds[2];
@@ -153,7 +137,7 @@ static void
 say(struct sink *k, const char *text)
 {
 	assert_int_equal(write(k->peer, text, strlen(text)), strlen(text));
-	run(k->loop, 3);
+	rig_run(k->loop, 3);
 }
 
 static void
@@ -174,7 +158,7 @@ test_lines(void **state)
 	say(&k, "cut");
 	close(k.peer);
 	k.peer = -1;
-	run(k.loop, 3);
+	rig_run(k.loop, 3);
 	assert_int_equal(k.eofs, 1);
 	assert_int_equal(k.errors, 0);
 	sink_close(&k);
@@ -193,13 +177,13 @@ test_pause(void **state)
 	assert_true(str_eq(stream_leftover(k.s), STR("b\nc\n")));
 	stream_pause(k.s, false);
 	assert_string_equal(buf_cstr(&k.seen), "a|");	/* not from here */
-	run(k.loop, 3);
+	rig_run(k.loop, 3);
 	assert_string_equal(buf_cstr(&k.seen), "a|b|");
 	say(&k, "d\n");
 	assert_string_equal(buf_cstr(&k.seen), "a|b|");
 	stream_drop_input(k.s);
 	stream_pause(k.s, false);
-	run(k.loop, 3);
+	rig_run(k.loop, 3);
 	assert_string_equal(buf_cstr(&k.seen), "a|b|d|");
 	/* Dropped while it is shown: the next line never comes. */
 	k.pause_each = false;
@@ -227,7 +211,7 @@ test_freed_within(void **state)
 	k.lines = k.free_on_eof = true;
 	close(k.peer);
 	k.peer = -1;
-	run(k.loop, 3);
+	rig_run(k.loop, 3);
 	assert_null(k.s);
 	sink_close(&k);
 
@@ -235,7 +219,7 @@ test_freed_within(void **state)
 	k.free_on_timeout = true;
 	stream_timeout(k.s, 1000);
 	stream_timeout(k.s, 5);
-	run(k.loop, 20);
+	rig_run(k.loop, 20);
 	assert_null(k.s);
 	assert_int_equal(k.timeouts, 1);
 	sink_close(&k);
@@ -251,16 +235,16 @@ test_timeout_moves(void **state)
 	k.lines = true;
 	for (int i = 0; i < 6; i++) {
 		stream_timeout(k.s, 30);
-		run(k.loop, 10);
+		rig_run(k.loop, 10);
 	}
 	assert_int_equal(k.timeouts, 0);
-	run(k.loop, 60);
+	rig_run(k.loop, 60);
 	assert_int_equal(k.timeouts, 1);
-	run(k.loop, 60);
+	rig_run(k.loop, 60);
 	assert_int_equal(k.timeouts, 1);	/* once */
 	stream_timeout(k.s, 10);
 	stream_timeout(k.s, 0);
-	run(k.loop, 30);
+	rig_run(k.loop, 30);
 	assert_int_equal(k.timeouts, 1);
 	sink_close(&k);
 }
@@ -278,7 +262,7 @@ test_flood(void **state)
 	assert_int_equal(fd_nonblock(k.peer), 0);
 	for (int i = 0; i < 20; i++) {
 		(void)!write(k.peer, block, sizeof(block));
-		run(k.loop, 2);
+		rig_run(k.loop, 2);
 	}
 	assert_int_equal(k.errors, 1);
 	assert_int_equal(k.err, EMSGSIZE);
@@ -322,7 +306,7 @@ test_output(void **state)
 	stream_cork(k.s, false);
 	assert_int_equal(read_all(k.peer, &last), 2);
 	assert_int_equal(last, 'b');
-	run(k.loop, 2);
+	rig_run(k.loop, 2);
 	assert_int_equal(k.drains, 0);		/* nothing had to wait */
 
 	for (int i = 0; i < 10; i++)
@@ -331,7 +315,7 @@ test_output(void **state)
 	assert_true(stream_unsent(k.s) > 0);
 	for (int i = 0; i < 100 && stream_unsent(k.s) > 0; i++) {
 		n += read_all(k.peer, &last);
-		run(k.loop, 2);
+		rig_run(k.loop, 2);
 	}
 	n += read_all(k.peer, &last);
 	assert_int_equal(n, 10 * sizeof(block) + 1);
@@ -344,7 +328,7 @@ test_output(void **state)
 	stream_write(k.s, STR("x"));
 	stream_write(k.s, STR("x"));
 	assert_int_equal(k.errors, 0);
-	run(k.loop, 3);
+	rig_run(k.loop, 3);
 	assert_int_equal(k.errors, 1);
 	assert_int_equal(k.err, EPIPE);
 	sink_close(&k);
@@ -375,7 +359,7 @@ test_file(void **state)
 	assert_int_equal(k.drains, 0);
 	for (int i = 0; i < 100 && stream_unsent(k.s) > 0; i++) {
 		n += read_all(k.peer, &last);
-		run(k.loop, 2);
+		rig_run(k.loop, 2);
 	}
 	n += read_all(k.peer, &last);
 	assert_int_equal(n, sizeof(block) - 6);
@@ -385,7 +369,7 @@ test_file(void **state)
 	assert_int_equal(read_all(k.peer, &last), 1);
 	/* It is shorter than was said. */
 	assert_true(stream_send_file(k.s, fileno(f), sizeof(block) - 5, 10));
-	run(k.loop, 3);
+	rig_run(k.loop, 3);
 	assert_int_equal(k.errors, 1);
 	assert_int_equal(k.err, EIO);
 	sink_close(&k);
@@ -457,10 +441,10 @@ test_log_again(void **state)
 	log_to_fd(fds[1]);
 	for (int i = 0; i < 3; i++)
 		log_info("%s", x);
-	run(loop, 2);
+	rig_run(loop, 2);
 	assert_true(log_waiting());
 	assert_in_range(read(fds[0], in, sizeof(in)), 3000, 4096);
-	run(loop, 150);
+	rig_run(loop, 150);
 	assert_false(log_waiting());
 	assert_in_range(read(fds[0], in, sizeof(in)), 1500, 1600);
 	close(fds[0]);
@@ -529,11 +513,11 @@ test_listener(void **state)
 	(void)state;
 	d.l = listener_new(loop, listen_here(&addr), on_accept, &d);
 	call(&addr, callers, 20);
-	run(loop, 20);
+	rig_run(loop, 20);
 	assert_int_equal(d.n, 20);
 	listener_pause(d.l, true);
 	call(&addr, callers + 20, 10);
-	run(loop, 10);
+	rig_run(loop, 10);
 	assert_int_equal(d.n, 20);
 	/* No descriptors: it rests, and takes them up when there are. */
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -541,17 +525,17 @@ test_listener(void **state)
 	few.rlim_cur = 10;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	listener_pause(d.l, false);
-	run(loop, 10);
+	rig_run(loop, 10);
 	assert_int_equal(d.n, 20);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	run(loop, 150);
+	rig_run(loop, 150);
 	assert_int_equal(d.n, 30);
 	close_all(d.fds, d.n);
 	close_all(callers, 30);
 	d.n = 0;
 	d.close_at_2 = true;
 	call(&addr, callers, 2);
-	run(loop, 10);
+	rig_run(loop, 10);
 	assert_int_equal(d.n, 2);
 	assert_null(d.l);
 	close_all(d.fds, 2);
@@ -637,10 +621,10 @@ test_watch(void **state)
 	assert_int_equal(pipe(fds), 0);
 	w = watch_new(loop, fds[0], on_readable, &w);
 	assert_int_equal(write(fds[1], "x", 1), 1);
-	run(loop, 3);
+	rig_run(loop, 3);
 	assert_non_null(w);		/* not wanted yet */
 	watch_want(w, WATCH_READ);
-	run(loop, 3);
+	rig_run(loop, 3);
 	assert_null(w);
 	close_all(fds, 2);
 	loop_free(&loop);

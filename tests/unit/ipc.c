@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include "ipc/ipc.h"
 #include "sys/sys.h"
+#include "tests/unit/loop_rig.h"
 
 /* One end: what it saw. */
 struct end {
@@ -127,23 +128,6 @@ on_gone(void *ctx, struct channel *ch)
 
 static const struct channel_ops channel_ops = { on_solo, on_talk, on_drained,
 	on_gone };
-
-static void
-stop(void *ctx)
-{
-	loop_stop(ctx);
-}
-
-/* Rounds for ms: all that was to be said is said. */
-static void
-run(struct loop *loop, int64_t ms)
-{
-	struct timer *t = timer_new(loop, stop, loop);
-
-	timer_set(t, ms);
-	loop_run(loop);
-	timer_free(&t);
-}
 
 static void
 pair_open(struct pair *p, enum role a, enum role b, bool bare)
@@ -339,7 +323,7 @@ test_talk(void **state)
 		    .bytes = STR("0123456789") });
 	talk_send(t, MSG_mail_end, &(struct msg_mail_end){ 0 });
 	assert_true(channel_unsent(p.a.ch) > 0);
-	run(p.loop, 20);
+	rig_run(p.loop, 20);
 	assert_int_equal(channel_unsent(p.a.ch), 0);
 	assert_int_equal(p.b.opened, 1);
 	assert_int_equal(p.b.messages, 12);
@@ -365,11 +349,11 @@ test_close_and_deadline(void **state)
 	assert_int_equal(channel_unsent(p.a.ch), 0);
 	t = talk_open(p.a.ch, &talk_ops, &p.a);
 	talk_send(t, MSG_mail_begin, &begin);
-	run(p.loop, 10);
+	rig_run(p.loop, 10);
 	assert_int_equal(channel_talks(p.b.ch), 1);
 	talk_close(&t);
 	assert_null(t);
-	run(p.loop, 10);
+	rig_run(p.loop, 10);
 	assert_int_equal(p.b.gone, 1);
 	assert_string_equal(p.b.why, "closed by peer");
 	assert_int_equal(channel_talks(p.b.ch), 0);
@@ -380,7 +364,7 @@ test_close_and_deadline(void **state)
 	t = talk_open(p.a.ch, &talk_ops, &p.a);
 	talk_send(t, MSG_mail_begin, &begin);
 	talk_deadline(t, 3000);
-	run(p.loop, 80);
+	rig_run(p.loop, 80);
 	assert_int_equal(p.a.gone, 1);
 	assert_string_equal(p.a.why, "deadline");
 	assert_int_equal(p.b.gone, 2);
@@ -400,17 +384,17 @@ test_crossing(void **state)
 	pair_open(&p, ROLE_SMTPD, ROLE_CLEANUP, false);
 	t = talk_open(p.a.ch, &talk_ops, &p.a);
 	talk_send(t, MSG_mail_begin, &begin);
-	run(p.loop, 10);
+	rig_run(p.loop, 10);
 	talk_send(p.b.talk, MSG_mail_id, &(struct msg_mail_id){
 	    .queue_id = STR("X") });
 	talk_close(&t);
-	run(p.loop, 10);
+	rig_run(p.loop, 10);
 	assert_int_equal(p.a.messages, 0);
 	assert_int_equal(p.a.channel_gone + p.b.channel_gone, 0);
 	p.b.refuse = true;
 	t = talk_open(p.a.ch, &talk_ops, &p.a);
 	talk_send(t, MSG_mail_begin, &begin);
-	run(p.loop, 10);
+	rig_run(p.loop, 10);
 	assert_string_equal(p.a.why, "closed by peer");
 	pair_close(&p);
 }
@@ -432,7 +416,7 @@ test_descriptors(void **state)
 		    .queue_file = i % 3 == 0 ? (close(pipes[1]), -1) :
 		    pipes[1] });
 	}
-	run(p.loop, 20);
+	rig_run(p.loop, 20);
 	assert_int_equal(p.b.solos, 50);
 	assert_true(p.b.fd != -1);
 	assert_true((fcntl(p.b.fd, F_GETFD) & FD_CLOEXEC) != 0);
@@ -458,7 +442,7 @@ test_load(void **state)
 		    .bytes = { block, sizeof(block) } });
 	talk_send(t, MSG_mail_end, &(struct msg_mail_end){ 0 });
 	assert_true(channel_unsent(p.a.ch) > IPC_UNSENT_HIGH);
-	run(p.loop, 200);
+	rig_run(p.loop, 200);
 	assert_int_equal(p.b.bytes, 100 * sizeof(block));
 	assert_int_equal(p.a.drained, 1);
 	assert_int_equal(p.a.messages, 1);
@@ -469,7 +453,7 @@ test_load(void **state)
 		talk_send(t, MSG_mail_begin, &begin);
 		talk_send(t, MSG_mail_end, &(struct msg_mail_end){ 0 });
 	}
-	run(p.loop, 200);
+	rig_run(p.loop, 200);
 	assert_int_equal(p.b.opened, 5000);
 	assert_int_equal(p.a.messages, 5001);
 	assert_int_equal(channel_talks(p.a.ch), 0);
@@ -494,7 +478,7 @@ test_peer_dies(void **state)
 		t[i] = talk_open(p.a.ch, &talk_ops, &p.a);
 		talk_send(t[i], MSG_mail_begin, &begin);
 	}
-	run(p.loop, 10);
+	rig_run(p.loop, 10);
 	/* Unread input there makes ECONNRESET here. */
 	talk_send(t[0], MSG_mail_content, &(struct msg_mail_content){
 	    .bytes = STR("x") });
@@ -503,7 +487,7 @@ test_peer_dies(void **state)
 	    .status = MAIL_TOO_BIG });
 	channel_free(&p.b.ch);
 	assert_int_equal(p.b.gone, 2);
-	run(p.loop, 10);
+	rig_run(p.loop, 10);
 	assert_int_equal(p.a.messages, 1);
 	assert_int_equal(p.a.last_num, MAIL_TOO_BIG);
 	assert_int_equal(p.a.gone, 2);
@@ -543,14 +527,14 @@ test_out_of_descriptors(void **state)
 	few = before;
 	few.rlim_cur = 3;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	run(p.loop, 5);
+	rig_run(p.loop, 5);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(p.b.solos, 1);
 	assert_int_equal(p.b.fd, -1);
 	assert_int_equal(p.b.channel_gone, 0);
 	channel_send(p.a.ch, MSG_offer, &(struct msg_offer){
 	    .queue_id = STR("Q"), .queue_file = dup(0) });
-	run(p.loop, 5);
+	rig_run(p.loop, 5);
 	assert_int_equal(p.b.solos, 2);
 	assert_true(p.b.fd != -1);
 	pair_close(&p);
@@ -577,7 +561,7 @@ test_never_reads(void **state)
 	}
 	assert_in_range(most, 60 << 20, 70 << 20);
 	assert_int_equal(p.a.channel_gone, 0);
-	run(p.loop, 30);
+	rig_run(p.loop, 30);
 	assert_int_equal(p.a.channel_gone, 1);
 	assert_int_equal(p.a.gone, 1);
 	assert_int_equal(p.b.channel_gone, 1);
@@ -598,7 +582,7 @@ test_free_in_handler(void **state)
 		t = talk_open(p.a.ch, &talk_ops, &p.a);
 		talk_send(t, MSG_mail_begin, &begin);
 	}
-	run(p.loop, 10);
+	rig_run(p.loop, 10);
 	assert_int_equal(p.b.messages, 1);
 	assert_int_equal(p.a.channel_gone, 1);
 	assert_int_equal(p.a.gone, 10);
@@ -620,7 +604,7 @@ test_open_on_dead(void **state)
 	kept = p.a.ch;
 	channel_free(&p.b.ch);
 	(void)kept;
-	run(p.loop, 5);
+	rig_run(p.loop, 5);
 	assert_int_equal(p.a.channel_gone, 1);
 	assert_int_equal(p.a.gone, 1);
 	pair_close(&p);
@@ -694,7 +678,7 @@ test_malformed(void **state)
 			b.n = 65540;
 		}
 		raw_send(p.raw, b.p, b.n, fds, (size_t)rows[i].nfds);
-		run(p.loop, 5);
+		rig_run(p.loop, 5);
 		if (p.b.channel_gone != 1)
 			fail_msg("%s: was borne", rows[i].what);
 		buf_free(&b);

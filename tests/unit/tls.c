@@ -18,6 +18,7 @@
 #include "smtp/tls.h"
 #include "sys/sys.h"
 #include "tls/internal.h"
+#include "tests/unit/loop_rig.h"
 
 struct rig {
 	struct loop	*loop;
@@ -137,22 +138,6 @@ on_forget(void *ctx, struct tls *t)
 }
 
 static const struct tls_keys keys = { on_name, on_sign, on_forget };
-
-static void
-stop(void *ctx)
-{
-	loop_stop(ctx);
-}
-
-static void
-run(struct loop *loop, int64_t ms)
-{
-	struct timer *t = timer_new(loop, stop, loop);
-
-	timer_set(t, ms);
-	loop_run(loop);
-	timer_free(&t);
-}
 
 /* A self-signed certificate and its key, as PEM. */
 static void
@@ -281,7 +266,7 @@ shake(struct rig *r)
 {
 	for (int i = 0; i < 1000 && r->handshake < 0; i++) {
 		(void)SSL_do_handshake(r->client);
-		run(r->loop, 1);
+		rig_run(r->loop, 1);
 	}
 	(void)SSL_do_handshake(r->client);
 	return r->handshake == 1 && SSL_is_init_finished(r->client);
@@ -295,10 +280,10 @@ talk(struct rig *r)
 
 	buf_clear(&r->seen);
 	assert_int_equal(SSL_write(r->client, "MAIL", 4), 4);
-	run(r->loop, 3);
+	rig_run(r->loop, 3);
 	assert_string_equal(buf_cstr(&r->seen), "MAIL");
 	stream_write(r->s, STR("250 Ok"));
-	run(r->loop, 3);
+	rig_run(r->loop, 3);
 	assert_int_equal(SSL_read_ex(r->client, text, sizeof(text), &n), 1);
 	assert_int_equal(n, 6);
 }
@@ -392,7 +377,7 @@ test_no_signature(void **state)
 	connect_pair(&r, TLS1_3_VERSION, NULL);
 	for (int i = 0; i < 5; i++) {
 		(void)SSL_do_handshake(r.client);
-		run(r.loop, 1);
+		rig_run(r.loop, 1);
 	}
 	assert_int_equal(r.handshake, -1);
 	disconnect(&r);
@@ -418,7 +403,7 @@ test_ends(void **state)
 	assert_true(shake(&r));
 	talk(&r);
 	SSL_shutdown(r.client);			/* close_notify: an end */
-	run(r.loop, 3);
+	rig_run(r.loop, 3);
 	assert_int_equal(r.eofs, 1);
 	assert_int_equal(r.errors, 0);
 	disconnect(&r);
@@ -426,7 +411,7 @@ test_ends(void **state)
 	assert_true(shake(&r));
 	talk(&r);
 	shutdown(r.peer, SHUT_WR);		/* none: cut off */
-	run(r.loop, 3);
+	rig_run(r.loop, 3);
 	assert_int_equal(r.eofs, 1);
 	assert_int_equal(r.errors, 1);
 	disconnect(&r);
@@ -461,10 +446,10 @@ test_bulk(void **state)
 		if (SSL_write_ex(r.client, mem + sent, MANY - sent, &n) == 1)
 			sent += n;
 		else
-			run(r.loop, 1);
+			rig_run(r.loop, 1);
 	}
 	for (int i = 0; i < 200 && r.seen.n < MANY; i++)
-		run(r.loop, 2);
+		rig_run(r.loop, 2);
 	assert_int_equal(r.seen.n, MANY);
 	assert_memory_equal(r.seen.p, mem, MANY);
 	stream_write(r.s, (struct str){ mem, MANY });
@@ -474,7 +459,7 @@ test_bulk(void **state)
 		if (SSL_read_ex(r.client, r.seen.p + got, MANY - got, &n) == 1)
 			got += n;
 		else
-			run(r.loop, 1);
+			rig_run(r.loop, 1);
 	}
 	assert_int_equal(got, MANY);
 	assert_memory_equal(r.seen.p, mem, MANY);
