@@ -118,8 +118,7 @@ question_new(struct resolver *r, struct talk *t, enum dns_type type,
 
 	q->resolver = r;
 	q->type = type;
-	q->key = mem_new(key.n + 1);
-	memcpy(q->key, key.p, key.n);
+	q->key = mem_copy(key);
 	q->name = (struct str){ q->key + key.n - name.n, name.n };
 	q->ttl_s = INT32_MAX;
 	q->authentic = true;

@@ -336,8 +336,7 @@ probe_new(struct verify *v, struct str address)
 	struct probe *p = mem_new(sizeof(*p));
 
 	p->verify = v;
-	p->address = mem_new(address.n + 1);
-	memcpy(p->address, address.p, address.n);
+	p->address = mem_copy(address);
 	list_init(&p->waiters);
 	p->lost = timer_new(service_loop(v->service), on_lost, p);
 	timer_set(p->lost, VERIFY_PROBE_S * 1000);

@@ -58,8 +58,7 @@ configure(struct qmgr *q, struct conf *conf)
 	if (q->silence_ms <= 0)
 		q->silence_ms = 3600 * 1000;
 	mem_free(q->double_bounce);
-	q->double_bounce = mem_new(sender.n + 1);
-	memcpy(q->double_bounce, sender.p, sender.n);
+	q->double_bounce = mem_copy(sender);
 	open_flush_domains(q);
 	if (!master_cf_load(conf, &q->master_cf, &problems))
 		log_warn("master.cf cannot be read");

@@ -49,9 +49,7 @@ site_get(struct qmgr *q, struct str name)
 	if (s != NULL)
 		return s;
 	s = mem_new(sizeof(*s));
-	s->name = mem_new(name.n + 1);
-	if (name.n > 0)
-		memcpy(s->name, name.p, name.n);
+	s->name = mem_copy(name);
 	list_init(&s->refs);
 	list_init(&s->asked);
 	(void)map_set(q->sites, name, s);

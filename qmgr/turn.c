@@ -61,9 +61,7 @@ flow_get(struct transport *t, struct str sender)
 		return f;
 	f = mem_new(sizeof(*f));
 	f->transport = t;
-	f->key = mem_new(sender.n + 1);
-	if (sender.n > 0)
-		memcpy(f->key, sender.p, sender.n);
+	f->key = mem_copy(sender);
 	list_init(&f->turns);
 	(void)map_set(t->flows, sender, f);
 	return f;

@@ -120,8 +120,7 @@ find(struct anvil *a, struct str name, int64_t now_s)
 		forget(a, container_of(a->idle.next, struct client, link));
 	}
 	c = mem_new(sizeof(*c));
-	c->name = mem_new(name.n + 1);
-	memcpy(c->name, name.p, name.n);
+	c->name = mem_copy(name);
 	c->start_s = now_s;
 	list_init(&c->link);
 	map_set(a->clients, name, c);

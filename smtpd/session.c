@@ -192,8 +192,7 @@ keep(struct kept *k, struct str text)
 	*k = (struct kept){ 0 };
 	if (text.n == 0)
 		return;
-	k->mem = mem_new(text.n + 1);
-	memcpy(k->mem, text.p, text.n);
+	k->mem = mem_copy(text);
 	k->str = (struct str){ k->mem, text.n };
 }
 

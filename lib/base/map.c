@@ -79,9 +79,7 @@ map_set(struct map *m, struct str key, void *value)
 	}
 	if (value == NULL)
 		return NULL;
-	s->key = mem_new(key.n + 1);
-	if (key.n > 0)
-		memcpy(s->key, key.p, key.n);
+	s->key = mem_copy(key);
 	s->len = key.n;
 	s->hash = hash;
 	s->value = value;

@@ -204,6 +204,28 @@ pattern_split(const struct pattern_source *at, struct str *rest,
 	return true;
 }
 
+bool
+pattern_flags(const struct pattern_source *at, struct str *rest,
+    const char *ends, const struct pattern_flag *flags, size_t n,
+    uint32_t *bits)
+{
+	while (rest->n > 0 && (unsigned char)rest->p[0] > ' ' &&
+	    strchr(ends, rest->p[0]) == NULL) {
+		size_t i = 0;
+
+		while (i < n && flags[i].letter != rest->p[0])
+			i++;
+		if (i == n) {
+			pattern_warn(at, "unknown regexp option \"%c\": "
+			    "skipping this rule", rest->p[0]);
+			return false;
+		}
+		*bits ^= flags[i].bit;
+		*rest = str_from(*rest, 1);
+	}
+	return true;
+}
+
 /* --- reading rules --- */
 
 static void

@@ -65,6 +65,14 @@ extern const struct pattern_kind pcre_kind, regexp_kind, cidr_kind;
  */
 bool	 pattern_split(const struct pattern_source *, struct str *rest,
 	    struct str *text);
+/*
+ * The letters behind it, up to a blank or one of ends: each turns its bit in
+ * *bits over. False with a warning.
+ */
+struct pattern_flag { char letter; uint32_t bit; };
+bool	 pattern_flags(const struct pattern_source *, struct str *rest,
+	    const char *ends, const struct pattern_flag *, size_t n,
+	    uint32_t *bits);
 
 /*
  * The longest run of bytes, in lower case, that each subject has which the

@@ -23,32 +23,12 @@ const struct table_ops pcre_ops = {
 struct pcre { pcre2_code *code; bool plain; char *text; };
 struct pcre_state { pcre2_match_data *data; pcre2_match_context *limits; };
 
-static const struct { char letter; uint32_t bit; } flags[] = {
+static const struct pattern_flag flags[] = {
 	{ 'i', PCRE2_CASELESS }, { 'm', PCRE2_MULTILINE },
 	{ 's', PCRE2_DOTALL }, { 'x', PCRE2_EXTENDED },
 	{ 'A', PCRE2_ANCHORED }, { 'E', PCRE2_DOLLAR_ENDONLY },
 	{ 'U', PCRE2_UNGREEDY }, { 'X', 0 },	/* X: PCRE2 always does */
 };
-
-static bool
-take_flags(const struct pattern_source *at, struct str *rest, uint32_t *bits)
-{
-	*bits = PCRE2_CASELESS | PCRE2_DOTALL;
-	while (rest->n > 0 && (unsigned char)rest->p[0] > ' ') {
-		size_t i = 0;
-
-		while (i < nitems(flags) && flags[i].letter != rest->p[0])
-			i++;
-		if (i == nitems(flags)) {
-			pattern_warn(at, "unknown regexp option \"%c\": "
-			    "skipping this rule", rest->p[0]);
-			return false;
-		}
-		*bits ^= flags[i].bit;
-		*rest = str_from(*rest, 1);
-	}
-	return true;
-}
 
 static void *
 pcre_parse(const struct pattern_source *at, struct str *rest)
@@ -57,12 +37,12 @@ pcre_parse(const struct pattern_source *at, struct str *rest)
 	struct pcre *p;
 	struct str expression;
 	PCRE2_SIZE where;
-	uint32_t bits;
+	uint32_t bits = PCRE2_CASELESS | PCRE2_DOTALL;
 	pcre2_code *code;
 	int err;
 
 	if (!pattern_split(at, rest, &expression) ||
-	    !take_flags(at, rest, &bits))
+	    !pattern_flags(at, rest, "", flags, nitems(flags), &bits))
 		return NULL;
 	code = pcre2_compile((PCRE2_SPTR)expression.p, expression.n, bits,
 	    &err, &where, NULL);
@@ -75,8 +55,7 @@ pcre_parse(const struct pattern_source *at, struct str *rest)
 	p = mem_new(sizeof(*p));
 	p->code = code;
 	p->plain = (bits & PCRE2_EXTENDED) == 0;
-	p->text = mem_new(expression.n + 1);
-	memcpy(p->text, expression.p, expression.n);
+	p->text = mem_copy(expression);
 	return p;
 }
 

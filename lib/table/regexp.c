@@ -21,30 +21,9 @@ struct regexp {
 	struct regexp  *and;	/* "/a/!/b/": not this one */
 };
 
-static const struct { char letter; int bit; } flags[] = {
+static const struct pattern_flag flags[] = {
 	{ 'i', REG_ICASE }, { 'm', REG_NEWLINE }, { 'x', REG_EXTENDED },
 };
-
-static bool
-take_flags(const struct pattern_source *at, struct str *rest, int *bits)
-{
-	*bits = REG_EXTENDED | REG_ICASE;
-	while (rest->n > 0 && (unsigned char)rest->p[0] > ' ' &&
-	    rest->p[0] != '!') {
-		size_t i = 0;
-
-		while (i < nitems(flags) && flags[i].letter != rest->p[0])
-			i++;
-		if (i == nitems(flags)) {
-			pattern_warn(at, "unknown regexp option \"%c\": "
-			    "skipping this rule", rest->p[0]);
-			return false;
-		}
-		*bits ^= flags[i].bit;
-		*rest = str_from(*rest, 1);
-	}
-	return true;
-}
 
 static void
 regexp_free(void *pattern)
@@ -65,15 +44,16 @@ parse_one(const struct pattern_source *at, struct str *rest)
 	struct regexp *r;
 	struct str text;
 	char why[200];
-	int bits, err;
+	uint32_t bits = REG_EXTENDED | REG_ICASE;
+	int err;
 
-	if (!pattern_split(at, rest, &text) || !take_flags(at, rest, &bits))
+	if (!pattern_split(at, rest, &text) ||
+	    !pattern_flags(at, rest, "!", flags, nitems(flags), &bits))
 		return NULL;
 	r = mem_new(sizeof(*r));
-	r->text = mem_new(text.n + 1);
-	memcpy(r->text, text.p, text.n);
+	r->text = mem_copy(text);
 	r->extended = (bits & REG_EXTENDED) != 0;
-	err = regcomp(&r->code, r->text, bits);
+	err = regcomp(&r->code, r->text, (int)bits);
 	if (err == 0)
 		return r;
 	regerror(err, &r->code, why, sizeof(why));

@@ -107,8 +107,7 @@ open_at(struct str spec, const char *conf_dir, unsigned flags, unsigned depth,
 	struct table *t = mem_new(sizeof(*t));
 	struct str type;
 
-	t->spec = mem_new(spec.n + 1);
-	memcpy(t->spec, spec.p, spec.n);
+	t->spec = mem_copy(spec);
 	t->flags = flags;
 	t->depth = depth;
 	t->file.dir = -1;

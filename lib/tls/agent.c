@@ -264,8 +264,7 @@ ask(struct tls_agent *a, struct tls *t, struct str name, struct str tbs)
 		memcpy(q->tbs, tbs.p, tbs.n);
 		q->tbs_n = tbs.n;
 	} else {
-		q->name = mem_new(name.n + 1);
-		memcpy(q->name, name.p, name.n);
+		q->name = mem_copy(name);
 	}
 	w = service_wait_peer(a->service, ROLE_TLSKEY, STR(""), PEER_WAIT_MS,
 	    on_ready, q);
