@@ -282,7 +282,11 @@ finish(struct check *c, enum outcome outcome)
 		outcome = REFUSED;
 	}
 	if (outcome == REFUSED) {
-		log_refusal(s, "reject", c->text);
+		char *text = arena_cstr(c->arena, c->text);
+
+		/* The log tells what is said. */
+		refusal_soften(s->smtpd, text, c->text.n);
+		log_refusal(s, "reject", str_of(text));
 		reply(s, STRF, STRV(c->text));
 	}
 	access_cancel(s);

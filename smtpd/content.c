@@ -422,15 +422,7 @@ log_client(struct session *s)
 		buf_printf(&line, ", orig_client=" STRF "[" STRF "]",
 		    STRV(said->name.n > 0 ? said->name : STR("unknown")),
 		    STRV(said->addr.n > 0 ? said->addr : STR("unknown")));
-	if (s->sasl_method.str.n > 0)
-		buf_printf(&line, ", sasl_method=" STRF,
-		    STRV(s->sasl_method.str));
-	if (s->sasl_user.str.n > 0)
-		buf_printf(&line, ", sasl_username=" STRF,
-		    STRV(s->sasl_user.str));
-	if (tx->sasl_sender.n > 0)
-		buf_printf(&line, ", sasl_sender=" STRF,
-		    STRV(tx->sasl_sender));
+	log_login(s, &line, ",");
 	log_mail(tx->queue_id, "%s", buf_cstr(&line));
 	buf_free(&line);
 }

@@ -99,6 +99,8 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	probe_sender_read(conf, d->arena, &d->probe_sender);
 	access_open(d, p);
 	starttls_open(d, p);
+	names_open(d);
+	refusal_open(d, p);
 	transcript_configure(d, conf);
 }
 

@@ -184,6 +184,22 @@ client_is_local(struct session *s)
 	return false;
 }
 
+void
+log_login(const struct session *s, struct buf *line, const char *comma)
+{
+	const struct transaction *tx = s->tx;
+
+	if (s->sasl_method.str.n > 0)
+		buf_printf(line, "%s sasl_method=" STRF, comma,
+		    STRV(s->sasl_method.str));
+	if (s->sasl_user.str.n > 0)
+		buf_printf(line, "%s sasl_username=" STRF, comma,
+		    STRV(s->sasl_user.str));
+	if (tx != NULL && tx->sasl_sender.n > 0)
+		buf_printf(line, "%s sasl_sender=" STRF, comma,
+		    STRV(tx->sasl_sender));
+}
+
 /*
  * "reject: RCPT from name[addr]: text; from=<s> to=<r> proto=ESMTP helo=<h>",
  * in Postfix's form: log readers depend on it.
@@ -208,6 +224,7 @@ log_refusal(struct session *s, const char *what, struct str text)
 	buf_printf(&line, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
 	if (s->helo.str.n > 0)
 		buf_printf(&line, " helo=<" STRF ">", STRV(s->helo.str));
+	log_login(s, &line, "");
 	log_mail(qid, "%s", buf_cstr(&line));
 	buf_free(&line);
 }

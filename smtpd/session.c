@@ -113,6 +113,7 @@ static void	refuse(struct session *, const char *text, const char *verb);
 static void	run_command(struct session *, struct str line);
 static void	check_pipelining(struct session *, struct str rest);
 static void	put_reply(struct session *, struct str text);
+static void	put_line(struct session *, struct str text);
 static void	hold_reply(struct session *, struct str line);
 static void	too_many_errors(struct session *);
 static void	flush(struct session *);
@@ -461,11 +462,6 @@ reply(struct session *s, const char *fmt, ...)
 		put_reply(s, str_of(line));
 		return;
 	}
-	if (d->soft_bounce && line[0] == '5') {
-		line[0] = '4';
-		if (n > 5 && line[4] == '5')
-			line[4] = '4';
-	}
 	s->errors++;
 	if (s->errors > d->conf.smtpd_soft_error_limit &&
 	    d->conf.smtpd_error_sleep_time > 0 && s->state != CLOSE)
@@ -542,12 +538,34 @@ reply_close(struct session *s, const char *fmt, ...)
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	put_reply(s, str_of(line));
-	session_enter(s, CLOSE);
+	if (s->state != CLOSE)
+		session_enter(s, CLOSE);
+}
+
+/* Refusals with what main.cf makes of them; 421 and 521 end the session. */
+static void
+put_reply(struct session *s, struct str text)
+{
+	struct buf lines;
+	struct str rest, line;
+
+	if (text.p[0] != '4' && text.p[0] != '5') {
+		put_line(s, text);
+		return;
+	}
+	refusal_print(s, text, &lines);
+	text = rest = buf_view(&lines);
+	while (str_token(&rest, "\n", &line))
+		put_line(s, line);
+	if (s->state != CLOSE && (str_starts(text, STR("421")) ||
+	    str_starts(text, STR("521"))))
+		session_enter(s, CLOSE);
+	buf_free(&lines);
 }
 
 /* The one place that writes to a client; its own bytes come back escaped. */
 static void
-put_reply(struct session *s, struct str text)
+put_line(struct session *s, struct str text)
 {
 	struct buf out;
 

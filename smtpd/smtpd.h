@@ -11,6 +11,8 @@
  * xclient.c, proxy.c  what a trusted client says of its own client
  * auth.c     AUTH: opaque steps between the client and auth
  * starttls.c TLS
+ * refusal.c  what main.cf makes of refusals: filters, footers
+ * names.c    $names in the replies that main.cf words
  * limit.c    per-client limits (anvil), errors, junk
  * peer.c     who the client is, and how log lines name it
  *
@@ -74,6 +76,9 @@ struct smtpd {				/* the process */
 	size_t		    nsessions;
 	struct list	    listeners, proxied;
 	bool		    draining;
+	/* names.c, refusal.c */
+	bool		    expansion[256]; /* bytes that $names may bring */
+	struct tables	   *reject_filter, *reject_footers;
 	/* transcript.c */
 	unsigned	    notify;	/* NOTE_ bits: notify_classes */
 	size_t		    nnotices;	/* mails to postmaster under way */
@@ -325,6 +330,22 @@ void		 peer_known(struct session *);
 bool		 peer_has_cert(struct session *);
 void		 log_refusal(struct session *, const char *what,
 		    struct str text);
+/* Appends " sasl_method=..." and its kin, each behind a comma or "". */
+void		 log_login(const struct session *, struct buf *,
+		    const char *comma);
+
+/* --- names.c --- */
+void		 names_open(struct smtpd *);
+struct str	 names_censor(const struct smtpd *, struct arena *, struct str);
+/* For an expander (conf/syntax.h). */
+bool		 names_look(const struct session *, struct arena *,
+		    struct str name, struct str *value, bool *raw);
+/* --- refusal.c --- */
+void		 refusal_open(struct smtpd *, struct problems *);
+/* "550 5.1.1 text" as it leaves, in lines with LF between; inits out. */
+void		 refusal_print(struct session *, struct str text, struct buf *);
+/* What soft_bounce does to one such line. */
+void		 refusal_soften(const struct smtpd *, char *line, size_t n);
 
 /* --- transcript.c --- */
 void		 transcript_configure(struct smtpd *, struct conf *);
