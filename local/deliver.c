@@ -5,24 +5,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "address/address.h"
-#include "dsn/dsn.h"
 #include "local/deliver.h"
 #include "table/table.h"
 
-#define RCPTS_MAX	10000	/* of one request */
-#define TEXT_MAX	2000	/* bytes of a result's text */
+#define TEXT_MAX	REQUEST_TEXT_MAX
 #define LINE_MAX_BYTES	8192
 
 static void	on_message(void *, struct talk *, enum msg, const void *);
 static void	on_gone(void *, struct talk *, const char *);
+static void	delivery_new(void *ctx, struct talk *,
+		    const struct msg_deliver *);
 
 static const struct talk_ops delivery_ops = { on_message, on_gone };
-
-/* Before its deliver message a talk has no delivery; the front is its ctx. */
-static void	first_message(void *, struct talk *, enum msg, const void *);
-static void	first_gone(void *, struct talk *, const char *);
-
-static const struct talk_ops first_ops = { first_message, first_gone };
 
 void
 deliver_front(struct front *f, struct service *service)
@@ -30,6 +24,7 @@ deliver_front(struct front *f, struct service *service)
 	struct conf *conf = service_conf(service);
 
 	f->service = service;
+	f->requests = (struct requests){ delivery_new, f };
 	f->original = conf_bool(conf, "enable_original_recipient");
 	f->soft = conf_bool(conf, "soft_bounce");
 	f->delay_decimals = (unsigned)conf_number(conf,
@@ -52,8 +47,9 @@ delivery_end(struct delivery *d)
 }
 
 static void
-delivery_new(struct front *f, struct talk *talk, const struct msg_deliver *m)
+delivery_new(void *ctx, struct talk *talk, const struct msg_deliver *m)
 {
+	struct front *f = ctx;
 	struct delivery *d = mem_new(sizeof(*d));
 
 	d->front = f;
@@ -61,54 +57,17 @@ delivery_new(struct front *f, struct talk *talk, const struct msg_deliver *m)
 	d->arena = arena_new(SIZE_MAX / 2);	/* packets bound it */
 	list_init(&d->rcpts);
 	d->msg = *m;
-	d->msg.queue_id = arena_str(d->arena, m->queue_id);
-	d->msg.sender = arena_str(d->arena, m->sender);
-	d->msg.nexthop = arena_str(d->arena, m->nexthop);
-	d->msg.dsn_envid = arena_str(d->arena, m->dsn_envid);
-	d->msg.encoding = arena_str(d->arena, m->encoding);
-	d->msg.client_name = arena_str(d->arena, m->client_name);
-	d->msg.client_addr = arena_str(d->arena, m->client_addr);
-	d->msg.client_port = arena_str(d->arena, m->client_port);
-	d->msg.helo = arena_str(d->arena, m->helo);
-	d->msg.protocol = arena_str(d->arena, m->protocol);
-	d->msg.sasl_method = arena_str(d->arena, m->sasl_method);
-	d->msg.sasl_user = arena_str(d->arena, m->sasl_user);
-	d->msg.sasl_sender = arena_str(d->arena, m->sasl_sender);
+	ipc_keep(MSG_deliver, &d->msg, d->arena);
 	d->start_us = clock_wall_us();
 	d->open = (size_t)m->rcpt_count;
 	talk_set(talk, &delivery_ops, d);
-}
-
-static void
-first_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
-{
-	const struct msg_deliver *m = msg;
-
-	if (id != MSG_deliver || m->rcpt_count == 0 ||
-	    m->rcpt_count > RCPTS_MAX) {
-		int fd = id == MSG_deliver ? m->queue_file : -1;
-
-		log_warn("bad delivery request from the queue manager");
-		fd_close(&fd);
-		talk_close(&talk);
-		return;
-	}
-	delivery_new(ctx, talk, m);
-}
-
-static void
-first_gone(void *ctx, struct talk *talk, const char *why)
-{
-	(void)ctx;
-	(void)talk;
-	(void)why;
 }
 
 void
 deliver_on_talk(struct front *f, struct talk *talk, enum msg id)
 {
 	(void)id;
-	talk_set(talk, &first_ops, f);
+	request_await(&f->requests, talk);
 }
 
 static void
@@ -167,49 +126,17 @@ is_verify(const struct delivery *d)
 	return (d->msg.flags & DELIVER_VERIFY) != 0;
 }
 
-static const char *
-status_word(const struct delivery *d, enum delivery_status status)
-{
-	bool verify = is_verify(d);
-
-	switch (status) {
-	case SENT:
-	case EXPANDED:
-		return verify ? "deliverable" : "sent";
-	case DEFERRED:
-		return verify ? "undeliverable" : "deferred";
-	case BOUNCED:
-		return verify ? "undeliverable" : d->front->soft ?
-		    "SOFTBOUNCE" : "bounced";
-	}
-	return "deferred";
-}
-
 static void
 log_result(const struct recipient *r, struct str address,
-    enum delivery_status status, const char *dsn, struct str text)
+    const struct outcome *o)
 {
 	const struct delivery *d = r->delivery;
-	struct str original = r->original.n > 0 ? r->original : r->address;
-	struct buf line;
 
-	buf_init(&line, LINE_MAX_BYTES);
-	buf_puts(&line, "to=<");
-	address_quote_822(address, &line);
-	if (!str_eq_nocase(original, address)) {
-		buf_puts(&line, ">, orig_to=<");
-		address_quote_822(original, &line);
-	}
-	buf_printf(&line, ">, relay=%s, ", d->front->relay);
-	dsn_print_delays(&line, &(struct dsn_delays){
-	    .arrival_us = (int64_t)d->msg.arrival_us,
-	    .active_us = (int64_t)d->msg.active_us,
-	    .start_us = d->start_us, .done_us = clock_wall_us(),
-	    .decimals = d->front->delay_decimals });
-	buf_printf(&line, ", dsn=%s, status=%s (" STRF ")", dsn,
-	    status_word(d, status), STRV(text));
-	log_mail(d->msg.queue_id, "%s", buf_cstr(&line));
-	buf_free(&line);
+	request_log(&d->msg, o, &(struct outcome_line){ .address = address,
+	    .original = r->original.n > 0 ? r->original : r->address,
+	    .relay = str_of(d->front->relay), .soft = d->front->soft,
+	    .delays = { .start_us = d->start_us,
+	    .decimals = d->front->delay_decimals } });
 }
 
 /* --- <name>_delivery_status_filter --- */
@@ -227,48 +154,6 @@ deliver_filter(struct front *f, struct service *service,
 	if (why.n > 0)
 		log_warn("%s: %s", parameter, buf_cstr(&why));
 	buf_free(&why);
-}
-
-/*
- * "4.2.2 text" as the tables would have it. Failure may become put-off and
- * the reverse; neither becomes success, nor success a failure.
- */
-static void
-filter(struct delivery *d, enum delivery_status *status, const char **dsn,
-    struct str *text)
-{
-	struct buf key, value;
-	size_t n;
-
-	if (tables_empty(d->front->filter))
-		return;
-	buf_init(&key, LINE_MAX_BYTES);
-	buf_init(&value, LINE_MAX_BYTES);
-	buf_printf(&key, "%s " STRF, *dsn, STRV(*text));
-	switch (tables_get(d->front->filter, buf_view(&key), &value)) {
-	case FOUND:
-		n = dsn_status_length(buf_view(&value));
-		if (n == 0 || (value.p[0] == '2') != ((*dsn)[0] == '2')) {
-			log_at(LL_WARN, d->msg.queue_id, "delivery status "
-			    "filter: bad result: " STRF,
-			    STRV(buf_view(&value)));
-			break;
-		}
-		*dsn = arena_cstr(d->arena, str_first(buf_view(&value), n));
-		*text = arena_str(d->arena, str_trim(str_from(
-		    buf_view(&value), n)));
-		if ((*dsn)[0] != '2')
-			*status = (*dsn)[0] == '4' ? DEFERRED : BOUNCED;
-		break;
-	case NONE:
-		break;
-	case RETRY:
-		log_at(LL_WARN, d->msg.queue_id, "delivery status filter: "
-		    "%s", tables_error(d->front->filter));
-		break;
-	}
-	buf_free(&key);
-	buf_free(&value);
 }
 
 /* Put off is worse than failed, since it is tried again. */
@@ -310,21 +195,19 @@ deliver_note(struct recipient *r, struct str address,
     enum delivery_status status, const char *dsn, struct str text)
 {
 	struct delivery *d = r->delivery;
-	char softer[DELIVER_DSN_SIZE];
+	struct outcome o = { status, str_of(dsn), str_first(text, TEXT_MAX) };
 
-	text = str_first(text, TEXT_MAX);
 	if (status != EXPANDED)
-		filter(d, &status, &dsn, &text);
-	if (status == BOUNCED && d->front->soft && !is_verify(d)) {
-		snprintf(softer, sizeof(softer), "%s", dsn);
-		softer[0] = '4';
-		dsn = softer;
-		log_result(r, address, BOUNCED, dsn, text);
-		status = DEFERRED;
+		request_filter(d->front->filter, &d->msg, d->arena, &o);
+	if (o.status == BOUNCED && d->front->soft && !is_verify(d)) {
+		o.dsn = str_of(arena_printf(d->arena, "4" STRF,
+		    STRV(str_from(o.dsn, 1))));
+		log_result(r, address, &o);
+		o.status = DEFERRED;
 	} else
-		log_result(r, address, status, dsn, text);
-	deliver_take(r, &(struct msg_rcpt_result){ .status = status,
-	    .dsn = str_of(dsn), .text = text });
+		log_result(r, address, &o);
+	deliver_take(r, &(struct msg_rcpt_result){ .status = o.status,
+	    .dsn = o.dsn, .text = o.text });
 }
 
 void

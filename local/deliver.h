@@ -10,6 +10,7 @@
  */
 #ifndef LOCAL_DELIVER_H
 #define LOCAL_DELIVER_H
+#include "request/request.h"
 #include "service/service.h"
 
 struct delivery;
@@ -17,6 +18,7 @@ struct tables;
 struct recipient;
 struct front {				/* one of a program */
 	struct service *service;
+	struct requests requests;
 	const char     *relay;		/* as the log has it */
 	/* A recipient has come: end it with deliver_result, now or later. */
 	void	(*begin)(void *ctx, struct recipient *);

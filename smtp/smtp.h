@@ -32,6 +32,7 @@
 #include "esmtp/esmtp.h"
 #include "event/event.h"
 #include "ipc/ipc.h"
+#include "request/request.h"
 #include "service/service.h"
 #include "sys/sys.h"
 #include "table/table.h"
@@ -87,10 +88,10 @@ struct smtp {				/* the process */
 	struct find_conf find;
 	struct checks	*checks;
 	struct tables	*reply_filter, *status_filter;
+	struct requests	 requests;
 	struct list	 deliveries, sessions;
 	struct pool_kept *pool;
-	struct buf	 line;		/* of the log */
-	struct buf	 filtered;	/* the answer of such a table */
+	struct buf	 filtered;	/* the answer of reply_filter */
 	char		*block;		/* BLOCK_MAX, of all sessions */
 };
 int		 smtp_main(enum role, int argc, char **argv);
@@ -138,7 +139,9 @@ struct delivery {			/* one request */
 	bool		 final;		/* no other server follows */
 	struct str	 throttle;	/* for qmgr: the destination is down */
 };
-void		 delivery_on_talk(struct smtp *, struct talk *);
+/* Of struct requests; ctx: struct smtp. */
+void		 delivery_new(void *ctx, struct talk *,
+		    const struct msg_deliver *);
 /* Ends a recipient: its log line, its result to qmgr. */
 void		 delivery_result(struct delivery *, struct recipient *,
 		    enum delivery_status, const struct why *);

@@ -102,6 +102,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	struct buf own;
 
 	s->service = service;
+	s->requests = (struct requests){ delivery_new, s };
 	list_init(&s->deliveries);
 	list_init(&s->sessions);
 	read_common(s, conf);
@@ -269,15 +270,16 @@ on_start(void *ctx, struct service *service)
 	s->loop = service_loop(service);
 	s->pool = pool_kept_new();
 	s->block = mem_new(BLOCK_MAX);
-	buf_init(&s->line, 1 << 20);
 	buf_init(&s->filtered, TABLE_VALUE_MAX);
 }
 
 static void
 on_talk(void *ctx, struct talk *talk, enum msg id)
 {
+	struct smtp *s = ctx;
+
 	(void)id;
-	delivery_on_talk(ctx, talk);
+	request_await(&s->requests, talk);
 }
 
 static void

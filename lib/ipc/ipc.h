@@ -156,6 +156,8 @@ bool	 ipc_decode(enum role from, enum role self, struct str *packet,
 	    int *fd, struct frame *, void *out, size_t out_size) MUST_USE;
 size_t	 ipc_message_max(void);		/* bytes of the largest struct */
 void	 ipc_print(enum msg, const void *msg, struct buf *);
+/* Every TEXT into the arena: a copy of the struct then outlives the packet. */
+void	 ipc_keep(enum msg, void *msg, struct arena *);
 /* May a process of role a say anything to one of role b? */
 bool	 ipc_speaks(enum role a, enum role b);
 

@@ -194,6 +194,20 @@ ipc_drop(enum msg id, void *msg)
 	}
 }
 
+void
+ipc_keep(enum msg id, void *msg, struct arena *arena)
+{
+	const struct field *f = messages[id].fields();
+
+	for (; f->type != F_END; f++) {
+		if (f->type == F_TEXT) {
+			struct str s = arena_str(arena, text_at(msg, f));
+
+			memcpy((char *)msg + f->at, &s, sizeof(s));
+		}
+	}
+}
+
 size_t
 ipc_frame_size(enum msg id, const void *msg)
 {
