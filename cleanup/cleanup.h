@@ -81,7 +81,8 @@ struct mail {
 	struct msg_mail_begin begin;	/* strings in the arena */
 	struct rewrite	     header_rules; /* both empty: leave headers */
 	struct str	     id, message_id;
-	struct { struct str name, addr, port, helo, proto; } forwarded;
+	struct { struct str name, addr, port, helo, proto, ident, source; }
+			     forwarded;
 	bool		     complete;	/* add missing headers */
 	bool		     syncing, hold, discard;
 	bool		     inspect;	/* by checks, still */

@@ -213,6 +213,8 @@ take_forwarded(struct mail *m, struct str name, struct str value)
 		{ "name", &m->forwarded.name }, { "addr", &m->forwarded.addr },
 		{ "port", &m->forwarded.port }, { "helo", &m->forwarded.helo },
 		{ "proto", &m->forwarded.proto },
+		{ "ident", &m->forwarded.ident },
+		{ "source", &m->forwarded.source },
 	};
 
 	for (size_t i = 0; i < nitems(all); i++)
@@ -300,6 +302,8 @@ collect_attrs(const struct mail *m, struct queue_attr *out)
 		    m->begin.helo) },
 		{ STR("protocol"), or_else(m->forwarded.proto,
 		    m->begin.protocol) },
+		{ STR("ident"), m->forwarded.ident },
+		{ STR("source"), m->forwarded.source },
 		{ STR("sasl_method"), m->begin.sasl_method },
 		{ STR("sasl_user"), m->begin.sasl_user },
 		{ STR("sasl_sender"), m->begin.sasl_sender },

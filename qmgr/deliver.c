@@ -51,6 +51,18 @@ flags_of(const struct message *m, const struct dest *dest)
 	return flags;
 }
 
+/* XFORWARD_README: from whom a content filter's reply may be rewritten. */
+static struct str
+source_of(const struct message *m)
+{
+	struct str said = attr(m, "source");
+
+	if (said.n > 0)
+		return said;
+	return attr(m, "client_addr").n == 0 || str_eq(attr(m,
+	    "rewrite_domain"), STR("local")) ? STR("LOCAL") : STR("REMOTE");
+}
+
 static void
 send_request(struct delivery *d, struct talk *talk, int fd)
 {
@@ -72,9 +84,12 @@ send_request(struct delivery *d, struct talk *talk, int fd)
 		.sasl_method = attr(m, "sasl_method"),
 		.sasl_user = attr(m, "sasl_user"),
 		.sasl_sender = attr(m, "sasl_sender"),
+		.ident = attr(m, "ident"), .source = source_of(m),
 		.encoding = attr(m, "encoding"), .queue_file = fd,
 	};
 
+	if (req.ident.n == 0)
+		req.ident = req.queue_id;
 	if (d->p.job->dest->njobs > 1 || d->p.job->dest->busy > 1)
 		req.flags |= DELIVER_MORE;
 	talk_send(talk, MSG_deliver, &req);

@@ -188,15 +188,14 @@ advance(struct session *s)
 
 /* --- commands --- */
 
-/* XFORWARD_README: xtext, and [UNAVAILABLE] for what is not known. */
+/* XFORWARD_README: xtext; what is not known is not said. */
 static void
 forward(struct buf *line, const char *name, struct str value)
 {
+	if (value.n == 0 || str_eq_nocase(value, STR("unknown")))
+		return;
 	buf_printf(line, " %s=", name);
-	if (value.n == 0)
-		buf_puts(line, "[UNAVAILABLE]");
-	else
-		xtext_encode(value, line);
+	xtext_encode(value, line);
 }
 
 static void
@@ -214,7 +213,7 @@ send_xforward(struct session *s)
 	if (words & XFORWARD_ADDR)
 		forward(&line, "ADDR", m->client_addr);
 	if (words & XFORWARD_PORT)
-		forward(&line, "PORT", STR(""));
+		forward(&line, "PORT", m->client_port);
 	if (line.n > 0) {
 		session_say(s, "XFORWARD%s", buf_cstr(&line));
 		session_await(s, XFORWARD, 0);
@@ -225,10 +224,9 @@ send_xforward(struct session *s)
 	if (words & XFORWARD_HELO)
 		forward(&line, "HELO", m->helo);
 	if (words & XFORWARD_IDENT)
-		forward(&line, "IDENT", m->queue_id);
+		forward(&line, "IDENT", m->ident);
 	if (words & XFORWARD_SOURCE)
-		forward(&line, "SOURCE", m->client_addr.n > 0 ?
-		    STR("REMOTE") : STR("LOCAL"));
+		forward(&line, "SOURCE", m->source);
 	if (line.n > 0) {
 		session_say(s, "XFORWARD%s", buf_cstr(&line));
 		session_await(s, XFORWARD, 0);

@@ -162,7 +162,10 @@ protocol(const struct session *s, const struct transaction *tx)
 	    s->sasl_user.str.n > 0 ? "A" : ""));
 }
 
-/* What XFORWARD told goes to the next hop in place of what we know. */
+/*
+ * What XFORWARD told goes to the next hop in place of what we know: of its
+ * client, that is, who is not ours. What it left out is unknown.
+ */
 static void
 send_forwarded(struct session *s, struct talk *t)
 {
@@ -170,17 +173,22 @@ send_forwarded(struct session *s, struct talk *t)
 
 	if (said == NULL)
 		return;
-	const struct { const char *name; struct str value; } all[] = {
-		{ "forward_name", said->name }, { "forward_addr", said->addr },
-		{ "forward_port", said->port }, { "forward_helo", said->helo },
-		{ "forward_proto", said->proto },
+	const struct { const char *name; struct str value, preset; } all[] = {
+		{ "forward_name", said->name, STR("unknown") },
+		{ "forward_addr", said->addr, STR("unknown") },
+		{ "forward_port", said->port, STR("unknown") },
+		{ "forward_helo", said->helo, STR("unknown") },
+		{ "forward_proto", said->proto, STR("unknown") },
+		{ "forward_ident", said->ident, STR("") },
+		{ "forward_source", said->source, STR("") },
 	};
 
 	for (size_t i = 0; i < nitems(all); i++)
-		if (all[i].value.n > 0)
+		if (all[i].value.n + all[i].preset.n > 0)
 			talk_send(t, MSG_mail_attr, &(struct msg_mail_attr){
 			    .name = str_of(all[i].name),
-			    .value = all[i].value });
+			    .value = all[i].value.n > 0 ? all[i].value :
+			    all[i].preset });
 }
 
 static void

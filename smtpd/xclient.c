@@ -312,7 +312,8 @@ static bool
 read_proto(struct session *s, struct said *said, struct str value)
 {
 	(void)s;
-	said->proto = neutered(said, value);
+	said->proto = unavailable(value) ? STR("unknown") :
+	    neutered(said, value);
 	return str_eq_nocase(value, STR("SMTP")) ||
 	    str_eq_nocase(value, STR("ESMTP")) || unavailable(value);
 }
@@ -337,9 +338,9 @@ static bool
 read_source(struct session *s, struct said *said, struct str value)
 {
 	(void)s;
-	said->source = neutered(said, value);
-	return str_eq_nocase(value, STR("LOCAL")) ||
-	    str_eq_nocase(value, STR("REMOTE")) || unavailable(value);
+	said->source = str_eq_nocase(value, STR("LOCAL")) ? STR("LOCAL") :
+	    str_eq_nocase(value, STR("REMOTE")) ? STR("REMOTE") : STR("");
+	return said->source.n > 0 || unavailable(value);
 }
 
 /* From here on this session is that client's. */

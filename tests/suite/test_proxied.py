@@ -1,8 +1,10 @@
 """Clients of trusted clients: XCLIENT, XFORWARD, the PROXY protocol."""
+import re
 import socket
 import struct
 import sys
 
+from badserver import Server
 from harness import Instance, Wire, main, need
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -76,6 +78,33 @@ def test_xforward():
         w.say("DATA")
         need(w.say("Subject: y\r\n\r\ny\r\n.").startswith("250"))
         need(i.wait_log(r": client=\S+\[127\.0\.0\.1\]$"), i.log()[-900:])
+        w.close()
+
+
+def test_xforward_chain():
+    """What a filter in front says of its client is what the next hop hears:
+    all of it, and nothing of the filter itself."""
+    words = "NAME ADDR PORT PROTO HELO IDENT SOURCE"
+    said = (["NAME=spike.example", "ADDR=2001:db8::1", "PORT=4711", "PROTO=ESMTP", "HELO=[192.0.2.1]", "IDENT=F00",
+             "SOURCE=REMOTE"], ["ADDR=192.0.2.1", "SOURCE=LOCAL"], ["PROTO=[UNAVAILABLE]", "NAME=[UNAVAILABLE]"])
+    with Server(keywords=("PIPELINING", "XFORWARD " + words)) as s, Instance(settings=(
+            "smtpd_authorized_xforward_hosts = 127.0.0.1", "smtp_send_xforward_command = yes",
+            "relayhost = [127.0.0.1]:%d" % s.port, "smtp_connection_cache_on_demand = no")) as i:
+        w, _ = hello(i)
+        for n, attributes in enumerate(said):
+            for a in attributes:
+                need(w.say("XFORWARD " + a) == "250 2.0.0 Ok", a)
+            w.say("MAIL FROM:<a@example.org>")
+            w.say("RCPT TO:<x%d@far.test>" % n)
+            w.say("DATA")
+            need(w.say("Subject: x\r\n\r\nx\r\n.").startswith("250"))
+            need(i.wait_log(r"to=<x%d@far.test>.*status=sent" % n), i.log()[-900:])
+        heard = [x[9:] for x in s.said if x.startswith("XFORWARD ")]
+        ids = re.findall(r": (\w+): to=<x\d@far.test>", i.log())
+        need(heard == ["NAME=spike.example ADDR=2001:db8::1 PORT=4711",
+                       "PROTO=ESMTP HELO=[192.0.2.1] IDENT=F00 SOURCE=REMOTE",
+                       "ADDR=192.0.2.1", "IDENT=%s SOURCE=LOCAL" % ids[1],
+                       "IDENT=%s SOURCE=LOCAL" % ids[2]], heard)
         w.close()
 
 

@@ -256,7 +256,7 @@ def test_long_lines():
 
 
 def test_names_and_words():
-    with Server(keywords=("PIPELINING", "8BITMIME", "CHUNKING", "XFORWARD NAME ADDR PROTO HELO IDENT SOURCE")) as s, \
+    with Server(keywords=("PIPELINING", "8BITMIME", "CHUNKING", "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE")) as s, \
             Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port, "smtp_helo_name = other.name.test",
                                "smtp_discard_ehlo_keywords = chunking, pipelining",
                                "smtp_send_xforward_command = yes"]) as i:
@@ -265,8 +265,9 @@ def test_names_and_words():
         need(wait_for(lambda: s.mails), i.log())
         need(s.said[0] == "EHLO other.name.test" and "DATA" in s.said, s.said)
         xf = [x for x in s.said if x.startswith("XFORWARD")]
-        need(len(xf) == 2 and "ADDR=127.0.0.1" in xf[0] and "PROTO=ESMTP" in xf[1] and
-             "HELO=client.test" in xf[1] and "SOURCE=REMOTE" in xf[1], xf)
+        name = re.search(r": (\w+): client=.*\[127\.0\.0\.1\]$", i.log(), re.M).group(1)
+        need(len(xf) == 2 and re.fullmatch(r"XFORWARD( NAME=\S+)? ADDR=127\.0\.0\.1 PORT=\d+", xf[0]) and
+             xf[1] == "XFORWARD PROTO=ESMTP HELO=client.test IDENT=%s SOURCE=LOCAL" % name, xf)
     with Server() as s, Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port, "smtp_never_send_ehlo = yes"]) as i:
         send(i, "x@far.test")
         need("status=sent" in result(i, "x@far.test") and s.said[0].startswith("HELO "), s.said)
