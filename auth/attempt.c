@@ -18,6 +18,7 @@ struct attempt {
 	struct check	*check;
 	struct timer	*timer;		/* until the verdict is told */
 	char		*addr;		/* the net that penalties count */
+	char		*client, *service;
 	bool		 exempt, counted, decided;
 	uint64_t	 guess;
 	int64_t		 start_ms, delay_ms;
@@ -47,6 +48,8 @@ attempt_start(struct auth *a, const struct attempt_facts *f,
 	t->start_ms = clock_steady_ms();
 	t->timer = timer_new(a->loop, tell, t);
 	set_address(t, f->client_addr);
+	t->client = mem_copy(f->client_addr);
+	t->service = mem_copy(f->service);
 	t->login = new_login(a, f);
 	buf_init(&out, LOGIN_MESSAGE_MAX);
 	if (t->login != NULL)
@@ -130,6 +133,18 @@ attempt_step(struct attempt *t, struct str data)
 	return true;
 }
 
+static void
+check_password(struct attempt *t)
+{
+	const struct guess g = { login_user(t->login),
+		login_password(t->login), str_of(t->service),
+		str_of(t->client) };
+
+	t->check = verify(t->auth->verifier, &g, on_verified, t);
+	if (t->check == NULL)
+		decide(t, AUTH_TEMPORARY, "too many logins at once");
+}
+
 /* NULL: it is over. */
 static struct attempt *
 take(struct attempt *t, enum login_step step, struct buf *out)
@@ -139,12 +154,8 @@ take(struct attempt *t, enum login_step step, struct buf *out)
 		t->ops->challenge(t->ctx, buf_view(out));
 		break;
 	case LOGIN_PASSWORD:
-		if (!count(t))
-			break;
-		t->check = verify(t->auth->verifier, login_user(t->login),
-		    login_password(t->login), on_verified, t);
-		if (t->check == NULL)
-			decide(t, AUTH_TEMPORARY, "too many logins at once");
+		if (count(t))
+			check_password(t);
 		break;
 	case LOGIN_DONE:
 		if (count(t))
@@ -260,5 +271,7 @@ attempt_cancel(struct attempt **tp)
 	timer_free(&t->timer);
 	login_free(&t->login);
 	mem_free(t->addr);
+	mem_free(t->client);
+	mem_free(t->service);
 	mem_free(t);
 }

@@ -5,6 +5,7 @@
  * stores.c   who knows passwords, in which order
  * verify.c   is it the password: pool threads, and what was right just now
  * penalty.c  guessing costs time: pure
+ * saslauthd.c, pam.c  daemons that know passwords
  * relay.c, serve.c  Dovecot's auth protocol, as its client, as its server
  * client.c   our own logins at servers, for smtp and lmtp
  *
@@ -49,6 +50,7 @@ struct auth {				/* the process */
 	struct clients	  *clients;
 	struct relay_paths *relay_paths;
 	struct str	   spool;	/* queue_directory */
+	int64_t		   pam_timeout_ms;
 	struct listener	  *listener;	/* auth_socket; NULL: none */
 };
 
@@ -85,9 +87,9 @@ void		 stores_open(struct auth *, struct problems *);
 /*
  * What a hash store knows of this user, from store *at on; *at is moved to
  * the store behind. NONE: no more stores. A store that must be asked with
- * the password (saslauthd) is FOUND with an empty record and *ask set.
+ * the password (saslauthd, pam) is FOUND with an empty record and *ask set.
  */
-enum store_ask { ASK_NOBODY, ASK_SASLAUTHD };
+enum store_ask { ASK_NOBODY, ASK_SASLAUTHD, ASK_PAM };
 enum found	 stores_find(struct stores *, struct str user, size_t *at,
 		    struct buf *record, enum store_ask *ask) MUST_USE;
 bool		 stores_secret(void *auth, const char *scheme, struct str user,
@@ -96,6 +98,10 @@ bool		 stores_secret(void *auth, const char *scheme, struct str user,
 void		 stores_mechanisms(struct auth *, struct buf *out);
 
 /* --- verify.c --- */
+struct guess {				/* borrowed for the call */
+	struct str user, password;
+	struct str service, client;	/* "smtp"; an address, or "" */
+};
 struct check;
 typedef void	 verify_done(void *ctx, enum password_verdict);
 struct verifier	*verifier_new(struct auth *);
@@ -103,16 +109,19 @@ struct verifier	*verifier_new(struct auth *);
  * done() once, from the loop, unless check_cancel(). NULL: too much waits,
  * and done() was not called.
  */
-struct check	*verify(struct verifier *, struct str user,
-		    struct str password, verify_done *, void *ctx);
+struct check	*verify(struct verifier *, const struct guess *,
+		    verify_done *, void *ctx);
 void		 check_cancel(struct check **);
 
-/* --- saslauthd.c --- */
+/* --- saslauthd.c, pam.c: done() from the loop --- */
 struct daemon_ask;
-struct daemon_ask *saslauthd_ask(struct auth *, struct str user,
-		    struct str password, struct str service,
-		    verify_done *, void *ctx);	/* done() from the loop */
+struct daemon_ask *saslauthd_ask(struct auth *, const struct guess *,
+		    verify_done *, void *ctx);
 void		 saslauthd_cancel(struct daemon_ask **);
+struct pam_ask;
+struct pam_ask	*pam_ask(struct auth *, const struct guess *, verify_done *,
+		    void *ctx);
+void		 pam_cancel(struct pam_ask **);
 
 /* --- client.c: our own logins at servers --- */
 void		 clients_open(struct auth *, struct problems *);

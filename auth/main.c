@@ -85,6 +85,8 @@ on_start(void *ctx, struct service *service)
 	};
 
 	a->loop = service_loop(service);
+	a->pam_timeout_ms = conf_number(service_conf(service),
+	    "auth_pam_timeout") * 1000;
 	a->server = (struct login_server){ a, stores_secret };
 	a->penalties = penalties_new(&penalty);
 	a->verifier = verifier_new(a);

@@ -45,21 +45,22 @@ put(struct buf *b, struct str s)
 }
 
 struct daemon_ask *
-saslauthd_ask(struct auth *a, struct str user, struct str password,
-    struct str service, verify_done *done, void *ctx)
+saslauthd_ask(struct auth *a, const struct guess *g, verify_done *done,
+    void *ctx)
 {
 	struct daemon_ask *q = mem_new(sizeof(*q));
-	size_t at = str_rchr(user, '@');
+	size_t at = str_rchr(g->user, '@');
 
 	q->auth = a;
 	q->done = done;
 	q->ctx = ctx;
 	buf_init(&q->question, 8192);
 	/* As libsasl does: the domain is the realm. */
-	put(&q->question, str_first(user, at));
-	put(&q->question, password);
-	put(&q->question, service);
-	put(&q->question, at < user.n ? str_from(user, at + 1) : STR(""));
+	put(&q->question, str_first(g->user, at));
+	put(&q->question, g->password);
+	put(&q->question, g->service);
+	put(&q->question, at < g->user.n ? str_from(g->user, at + 1) :
+	    STR(""));
 	q->start = timer_new(a->loop, on_start, q);
 	timer_set(q->start, 0);
 	return q;

@@ -1,12 +1,13 @@
 /*
  * stores - who knows passwords: auth_stores, in its order.
  *
- * The user database and tables are files, and answer at once. saslauthd is
- * asked with the password (verify.c), so only PLAIN and LOGIN reach it.
+ * The user database and tables are files, and answer at once. saslauthd and
+ * PAM are asked with the password (verify.c), so only PLAIN and LOGIN reach
+ * them.
  */
 #include "auth/auth.h"
 
-enum kind { USERS, TABLE, SASLAUTHD };
+enum kind { USERS, TABLE, SASLAUTHD, PAM };
 struct store {
 	enum kind      kind;
 	struct users  *users;
@@ -52,6 +53,8 @@ open_store(struct auth *a, struct store *s, struct str word, struct buf *why)
 
 	if (str_eq_nocase(word, STR("saslauthd"))) {
 		s->kind = SASLAUTHD;
+	} else if (str_eq_nocase(word, STR("pam"))) {
+		s->kind = PAM;
 	} else if (str_eq_nocase(word, STR("users"))) {
 		s->kind = USERS;
 		/* Not made yet is no mistake: logins say so, one by one. */
@@ -81,8 +84,8 @@ stores_find(struct stores *s, struct str user, size_t *at, struct buf *record,
 	while (*at < s->n) {
 		struct store *store = &s->v[(*at)++];
 
-		if (store->kind == SASLAUTHD) {
-			*who = ASK_SASLAUTHD;
+		if (store->kind == SASLAUTHD || store->kind == PAM) {
+			*who = store->kind == PAM ? ASK_PAM : ASK_SASLAUTHD;
 			return FOUND;
 		}
 		found = ask(store, user, record);
@@ -121,6 +124,7 @@ ask(struct store *s, struct str user, struct buf *record)
 		}
 		return RETRY;
 	case SASLAUTHD:
+	case PAM:
 		break;
 	}
 	return NONE;

@@ -23,7 +23,7 @@ struct verifier {
 };
 struct check {
 	struct verifier *v;
-	char		*user, *password;
+	char		*user, *password, *service, *client;
 	size_t		 at;		/* the next store */
 	char		*credential;	/* of the job under way */
 	uint8_t		 mac[32];
@@ -32,6 +32,7 @@ struct check {
 	enum password_verdict verdict;
 	struct timer	*timer;
 	struct daemon_ask *asked;
+	struct pam_ask	*pam;
 	verify_done	*done;		/* NULL: cancelled */
 	void		*ctx;
 };
@@ -59,8 +60,8 @@ verifier_new(struct auth *a)
 }
 
 struct check *
-verify(struct verifier *v, struct str user, struct str password,
-    verify_done *done, void *ctx)
+verify(struct verifier *v, const struct guess *g, verify_done *done,
+    void *ctx)
 {
 	struct check *c;
 
@@ -68,8 +69,10 @@ verify(struct verifier *v, struct str user, struct str password,
 		return NULL;
 	c = mem_new(sizeof(*c));
 	c->v = v;
-	c->user = mem_copy(user);
-	c->password = mem_copy(password);
+	c->user = mem_copy(g->user);
+	c->password = mem_copy(g->password);
+	c->service = mem_copy(g->service);
+	c->client = mem_copy(g->client);
 	c->done = done;
 	c->ctx = ctx;
 	c->timer = timer_new(v->auth->loop, on_finish, c);
@@ -96,11 +99,14 @@ check_free(struct check *c)
 {
 	timer_free(&c->timer);
 	saslauthd_cancel(&c->asked);
+	pam_cancel(&c->pam);
 	c->v->waiting--;
 	password_wipe(c->password, strlen(c->password));
 	mem_free(c->password);
 	mem_free(c->credential);
 	mem_free(c->user);
+	mem_free(c->service);
+	mem_free(c->client);
 	mem_free(c);
 }
 
@@ -125,6 +131,18 @@ best_credential(struct str record)
 }
 
 static void
+ask(struct check *c, enum store_ask who)
+{
+	const struct guess g = { str_of(c->user), str_of(c->password),
+		str_of(c->service), str_of(c->client) };
+
+	if (who == ASK_PAM)
+		c->pam = pam_ask(c->v->auth, &g, on_asked, c);
+	else
+		c->asked = saslauthd_ask(c->v->auth, &g, on_asked, c);
+}
+
+static void
 next(struct check *c)
 {
 	struct auth *a = c->v->auth;
@@ -136,9 +154,8 @@ next(struct check *c)
 	switch (stores_find(a->stores, str_of(c->user), &c->at, &record,
 	    &who)) {
 	case FOUND:
-		if (who == ASK_SASLAUTHD) {
-			c->asked = saslauthd_ask(a, str_of(c->user),
-			    str_of(c->password), STR("smtp"), on_asked, c);
+		if (who != ASK_NOBODY) {
+			ask(c, who);
 			break;
 		}
 		best = best_credential(buf_view(&record));
@@ -267,13 +284,14 @@ on_hashed(void *ctx, int result)
 		finish(c, c->verdict);
 }
 
-/* Whom saslauthd does not let in, the next store may. */
+/* Whom saslauthd or PAM does not let in, the next store may. */
 static void
 on_asked(void *ctx, enum password_verdict verdict)
 {
 	struct check *c = ctx;
 
 	c->asked = NULL;
+	c->pam = NULL;
 	if (verdict == PASSWORD_WRONG)
 		next(c);
 	else

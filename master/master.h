@@ -51,7 +51,7 @@ struct plan {
 	struct list	   services;	/* struct service */
 	char		  *daemon_dir;
 	char		  *spool;
-	uid_t		   own_uids[3];	/* nobody's agent: our owners */
+	uid_t		   own_uids[4];	/* nobody's agent: our owners */
 	size_t		   nown_uids;
 	gid_t		   groups[64];	/* agent_trusted_groups */
 	size_t		   ngroups;

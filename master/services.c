@@ -55,6 +55,7 @@ static const struct {
 	{ "lookup", CMD_ALWAYS, ROLE_LOOKUP },
 	{ "anvil", CMD_ALWAYS, ROLE_ANVIL },
 	{ "auth", CMD_ALWAYS, ROLE_AUTH },
+	{ "pam", CMD_ALWAYS, ROLE_PAM },
 	{ "cleanup", CMD_ALWAYS, ROLE_CLEANUP },
 	{ "qmgr", CMD_ALWAYS, ROLE_QMGR },
 	{ "oqmgr", CMD_ALWAYS, ROLE_QMGR },
@@ -333,7 +334,8 @@ static void
 find_owners(struct plan *plan, struct problems *problems)
 {
 	static const char *const names[] = { "mail_owner", "postern_net_user",
-		"postern_auth_user" };
+		"postern_auth_user", "postern_pam_user" };
+	bool has_pam = plan_find(plan, ROLE_PAM, STR("pam")) != NULL;
 	struct passwd *pw;
 
 	if (!priv_is_root())
@@ -342,14 +344,14 @@ find_owners(struct plan *plan, struct problems *problems)
 		char *user = mem_copy(conf_get(plan->conf, names[i]));
 
 		pw = getpwnam(user);
-		if (pw == NULL)
+		if (pw == NULL && (i < 3 || has_pam))
 			problem_add(problems, true, NULL, 0, "%s: there is "
 			    "no user %s; `postern setup` and `make install` "
 			    "make it", names[i], user);
-		else if (pw->pw_uid == 0)
+		else if (pw != NULL && pw->pw_uid == 0)
 			problem_add(problems, true, NULL, 0, "%s: %s is "
 			    "root; name a user of its own", names[i], user);
-		else
+		else if (pw != NULL)
 			plan->own_uids[plan->nown_uids++] = pw->pw_uid;
 		mem_free(user);
 	}
@@ -390,6 +392,27 @@ check_programs(struct plan *plan, struct problems *problems)
 	}
 }
 
+/* Is pam one of auth_stores? Else it need not run. */
+static bool
+asks_pam(struct plan *plan, const struct master_cf *cf)
+{
+	struct str rest = conf_get(plan->conf, "auth_stores"), word;
+
+	for (size_t i = 0; i < cf->n; i++) {
+		const struct master_entry *e = &cf->v[i];
+
+		for (size_t o = 0; str_eq(e->command, STR("auth")) &&
+		    o < e->noverrides; o++)
+			if (str_eq(e->overrides[o].name, STR("auth_stores")))
+				rest = conf_expand(plan->conf,
+				    e->overrides[o].value, NULL);
+	}
+	while (conf_list_next(&rest, &word))
+		if (str_eq_nocase(word, STR("pam")))
+			return (true);
+	return (false);
+}
+
 struct plan *
 plan_load(struct master *m, struct problems *problems)
 {
@@ -411,9 +434,12 @@ plan_load(struct master *m, struct problems *problems)
 		(void)service_new(plan, str_of(always[i].name),
 		    always[i].role);
 	snprintf(file, sizeof(file), "%s/master.cf", conf_dir(plan->conf));
-	if (master_cf_load(plan->conf, &cf, problems))
+	if (master_cf_load(plan->conf, &cf, problems)) {
+		if (asks_pam(plan, &cf))
+			(void)service_new(plan, STR("pam"), ROLE_PAM);
 		for (size_t i = 0; i < cf.n; i++)
 			add_entry(plan, &cf.v[i], file, problems);
+	}
 	list_each(l, &plan->services)
 		container_of(l, struct service, link)->master = m;
 	find_owners(plan, problems);

@@ -45,7 +45,8 @@ void		 setup_tls_master(struct buf *, const char *host,
 
 /* postern_owners.c: users and groups of an instance of root's. */
 struct owners {
-	const char *queue, *net, *auth, *group;	/* names for main.cf */
+	const char *queue, *net, *auth, *pam;	/* names for main.cf */
+	const char *group;
 	const char *mail_user;
 	uid_t	    mail_uid;	/* whose the virtual mailboxes are */
 	gid_t	    mail_gid;

@@ -85,7 +85,7 @@ static void
 check_owner(struct conf *conf, struct problems *problems)
 {
 	const char *names[] = { "mail_owner", "postern_net_user",
-		"postern_auth_user" };
+		"postern_auth_user", "postern_pam_user" };
 
 	if (geteuid() != 0)
 		return;

@@ -53,6 +53,20 @@ need_user(struct postern *p, char *name)
 	printf("made the system user %s\n", name);
 }
 
+/* pam_unix reads shadow(5), whose group Debian made for such as this. */
+static void
+need_pam_user(struct postern *p, char *name)
+{
+	char *argv[] = { (char[]){ "/usr/sbin/usermod" },
+		(char[]){ "--append" }, (char[]){ "--groups" },
+		(char[]){ "shadow" }, name, NULL };
+	bool is_new = getpwnam(name) == NULL;
+
+	need_user(p, name);
+	if (is_new && getgrnam("shadow") != NULL)
+		run(p, argv);
+}
+
 static void
 own_user(struct postern *p, struct owners *o)
 {
@@ -63,7 +77,7 @@ own_user(struct postern *p, struct owners *o)
 		tool_fail(&p->tool, EX_NOUSER, "uid %u or gid %u has no name: "
 		    "main.cf cannot name it", (unsigned)geteuid(),
 		    (unsigned)getegid());
-	o->queue = o->net = o->auth = o->mail_user =
+	o->queue = o->net = o->auth = o->pam = o->mail_user =
 	    arena_cstr(p->tool.arena, str_of(pw->pw_name));
 	o->group = arena_cstr(p->tool.arena, str_of(gr->gr_name));
 	o->mail_uid = geteuid();
@@ -76,6 +90,7 @@ owners_find(struct postern *p, struct owners *o)
 	char *queue = arena_printf(p->tool.arena, "postern");
 	char *net = arena_printf(p->tool.arena, "postern-net");
 	char *auth = arena_printf(p->tool.arena, "postern-auth");
+	char *pam = arena_printf(p->tool.arena, "postern-pam");
 	char *group = arena_printf(p->tool.arena, "postdrop");
 	char *mail = arena_printf(p->tool.arena, "vmail");
 	const struct passwd *pw;
@@ -88,11 +103,12 @@ owners_find(struct postern *p, struct owners *o)
 	need_user(p, queue);
 	need_user(p, net);
 	need_user(p, auth);
+	need_pam_user(p, pam);
 	need_user(p, mail);
 	pw = getpwnam(mail);
 	if (pw == NULL)
 		tool_fail(&p->tool, EX_NOUSER, "there is no user %s", mail);
-	*o = (struct owners){ .queue = queue, .net = net, .auth = auth,
+	*o = (struct owners){ .queue = queue, .net = net, .auth = auth, .pam = pam,
 		.group = group, .mail_user = mail, .mail_uid = pw->pw_uid,
 		.mail_gid = pw->pw_gid };
 }

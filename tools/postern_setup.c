@@ -458,8 +458,9 @@ put_places(struct setup *s, struct buf *b)
 	put(b, "Who may read the log.", "maillog_file_permissions", "0644");
 	put(b, "Who owns the queue; who talks to the network; who keeps "
 	    "secrets.", "mail_owner", s->owners.queue);
-	buf_printf(b, "postern_net_user = %s\npostern_auth_user = %s\n",
-	    s->owners.net, s->owners.auth);
+	buf_printf(b, "postern_net_user = %s\npostern_auth_user = %s\n"
+	    "postern_pam_user = %s\n", s->owners.net, s->owners.auth,
+	    s->owners.pam);
 	put(b, "The group of postdrop and postqueue.", "setgid_group",
 	    s->owners.group);
 }

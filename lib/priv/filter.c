@@ -16,7 +16,7 @@
 #include "priv/internal.h"
 
 enum { S = 1 << 0, C = 1 << 1, F = 1 << 2, M = 1 << 3, A = 1 << 4,
-	N = 1 << 5, D = 1 << 6 };
+	N = 1 << 5, D = 1 << 6, P = 1 << 7 };
 enum test { ANY, ARG0_IS, ARG1_IS, ARG2_IS, ARG4_IS, ARG0_HAS, ARG3_HAS,
 	ARG2_LACKS, STREAM, SELF, ABSENT };
 
@@ -55,6 +55,8 @@ set_of(enum priv_filter filter)
 		return (S | N);
 	case FILTER_DNS:
 		return (C | D);
+	case FILTER_PAM:
+		return (F | P);
 	}
 	return (0);
 }

@@ -34,6 +34,7 @@ fs_denied(enum priv_filter filter, long abi)
 	switch (filter) {
 	case FILTER_NONE:
 	case FILTER_COMMAND:
+	case FILTER_PAM:
 		return (0);
 	case FILTER_SOCKETS:
 	case FILTER_CHANNELS:

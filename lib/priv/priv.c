@@ -77,6 +77,18 @@ named_identity(struct identity *who, const char *name)
 	who->ngroups = 1;
 }
 
+/* Those that the system has for that user, but never root's. */
+static void
+all_groups(struct identity *who, const char *user)
+{
+	who->ngroups = GROUPS_MAX;
+	if (getgrouplist(user, who->gid, who->groups, &who->ngroups) < 0)
+		die("user %s is in more than %d groups", user, GROUPS_MAX);
+	for (int i = 0; i < who->ngroups; i++)
+		if (who->groups[i] == 0)
+			who->groups[i] = who->gid;
+}
+
 static void
 target_identity(struct identity *who, uid_t uid, gid_t gid, const char *user)
 {
@@ -88,12 +100,7 @@ target_identity(struct identity *who, uid_t uid, gid_t gid, const char *user)
 	who->ngroups = 1;
 	if (user == NULL || *user == '\0')
 		return;
-	who->ngroups = GROUPS_MAX;
-	if (getgrouplist(user, gid, who->groups, &who->ngroups) < 0)
-		die("user %s is in more than %d groups", user, GROUPS_MAX);
-	for (int i = 0; i < who->ngroups; i++)
-		if (who->groups[i] == 0)
-			who->groups[i] = gid;
+	all_groups(who, user);
 }
 
 static void
@@ -231,6 +238,10 @@ priv_enter(const struct process_row *row, const struct priv_names *names,
 			break;
 		case OWNER_AUTH:
 			named_identity(who, names->auth);
+			break;
+		case OWNER_PAM:
+			named_identity(who, names->pam);
+			all_groups(who, names->pam);
 			break;
 		case OWNER_TARGET:
 			target_identity(who, uid, gid, user);

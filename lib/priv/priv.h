@@ -9,11 +9,11 @@
 #include "ipc/ipc.h"
 
 enum priv_owner { OWNER_ROOT, OWNER_QUEUE, OWNER_NET, OWNER_AUTH,
-	OWNER_TARGET };
+	OWNER_PAM, OWNER_TARGET };
 enum priv_root { ROOT_KEEP, ROOT_EMPTY };
 enum priv_filter { FILTER_NONE, FILTER_COMMAND, FILTER_SOCKETS,
 	FILTER_CHANNELS, FILTER_FILES, FILTER_MAILBOX, FILTER_AUTH,
-	FILTER_CONNECT, FILTER_DNS };
+	FILTER_CONNECT, FILTER_DNS, FILTER_PAM };
 
 struct process_row {
 	enum role	 role;
@@ -31,6 +31,7 @@ struct priv_names {		/* who the owners are */
 	const char *queue;	/* mail_owner */
 	const char *net;	/* postern_net_user: postern-net */
 	const char *auth;	/* postern_auth_user: postern-auth */
+	const char *pam;	/* postern_pam_user: postern-pam */
 	const char *empty_dir;	/* for ROOT_EMPTY: root's, mode 0555 */
 };
 /*

@@ -114,6 +114,7 @@ enter(struct service *s, const struct process_row *row)
 	names.net = arena_cstr(arena, conf_get(s->conf, "postern_net_user"));
 	names.auth = arena_cstr(arena, conf_get(s->conf,
 	    "postern_auth_user"));
+	names.pam = arena_cstr(arena, conf_get(s->conf, "postern_pam_user"));
 	names.empty_dir = buf_cstr(&empty);
 	if (row->owner == OWNER_TARGET && !s->args.has_uid)
 		die("%s: no -u: whose agent is this?", row->program);

@@ -17,7 +17,8 @@ from harness import TOP, Instance, Wire, for_anybody, is_root, main, need, wait_
 
 OWNERS = {"OWNER_QUEUE": ("mail_owner", "postern"),
           "OWNER_NET": ("postern_net_user", "postern-net"),
-          "OWNER_AUTH": ("postern_auth_user", "postern-auth")}
+          "OWNER_AUTH": ("postern_auth_user", "postern-auth"),
+          "OWNER_PAM": ("postern_pam_user", "postern-pam")}
 # These hold no file and no directory.
 NO_FILES = ("FILTER_SOCKETS", "FILTER_CHANNELS", "FILTER_DNS")
 LOG_FD = 4
@@ -115,7 +116,10 @@ class Checker:
         pw = self.owner(row["owner"])
         self.expect(who, "Uid", st["Uid"], [str(pw.pw_uid)] * 4)
         self.expect(who, "Gid", st["Gid"], [str(pw.pw_gid)] * 4)
-        self.expect(who, "Groups", st["Groups"], [str(pw.pw_gid)])
+        groups = {pw.pw_gid}
+        if row["owner"] == "OWNER_PAM":     # and what it was put in
+            groups |= set(os.getgrouplist(pw.pw_name, pw.pw_gid))
+        self.expect(who, "Groups", set(st["Groups"]), {str(g) for g in groups})
 
     def limits(self, who, row, pid):
         self.expect(who, "core limit", limit(pid, "Max core file size"),
@@ -203,7 +207,8 @@ def can_raise():
 
 
 def prepare(i):
-    """A pipe service, and an alias that is a command."""
+    """A pipe service, an alias that is a command, logins by PAM."""
+    i.set("auth_stores = users, pam")
     with open(os.path.join(i.etc, "master.cf"), "a") as f:
         f.write("piped unix - n n - - pipe user=nobody argv=/bin/true\n")
     with open(os.path.join(i.etc, "aliases"), "a") as f:

@@ -82,7 +82,8 @@ read_status(pid_t pid, struct seen *seen)
 static void
 enter_and_look(enum role role, uid_t uid, struct seen *seen)
 {
-	struct priv_names names = { "nobody", "nobody", "nobody", empty_dir };
+	struct priv_names names = { "nobody", "nobody", "nobody", "nobody",
+		empty_dir };
 	int out[2], in[2], status;
 	char go = 0;
 	pid_t pid;
@@ -156,7 +157,8 @@ test_rows(void **state)
 static void
 test_no_root_agent(void **state)
 {
-	struct priv_names names = { "nobody", "nobody", "nobody", empty_dir };
+	struct priv_names names = { "nobody", "nobody", "nobody", "nobody",
+		empty_dir };
 	int status;
 	pid_t pid;
 
@@ -185,7 +187,15 @@ test_table(void **state)
 	static const char *const no_files[] = { "execve", "listen", "open",
 		"openat", "unlinkat", "renameat2", "clone", "sendmmsg", "kill" };
 
+	/* pam runs modules of others, and what they start. */
+	static const char *const not_pam[] = { "ptrace", "mount", "bpf",
+		"unshare", "clone3", "listen", "keyctl", "add_key",
+		"process_vm_readv", "pidfd_getfd", "init_module" };
+
 	(void)state;
+	for (size_t i = 0; i < nitems(not_pam); i++)
+		assert_false(priv_filter_allows(FILTER_PAM, not_pam[i]));
+	assert_true(priv_filter_allows(FILTER_PAM, "execve"));
 	for (unsigned f = FILTER_SOCKETS; f <= FILTER_AUTH; f++)
 		for (size_t i = 0; i < nitems(never); i++)
 			assert_false(priv_filter_allows(f, never[i]));
