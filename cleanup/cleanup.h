@@ -45,6 +45,7 @@ struct cleanup {
 	int64_t		    size_max;		/* message_size_limit */
 	int64_t		    minfree;		/* bytes */
 	int64_t		    hops_max, line_max;
+	struct str	    verp_filter;
 	bool		    spread_extension;	/* to results of aliases */
 	bool		    spread_canonical;
 	struct checks	   *checks;

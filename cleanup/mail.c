@@ -32,6 +32,7 @@ keep_begin(struct mail *m, const struct msg_mail_begin *b)
 	m->begin.received_from = keep(m, b->received_from);
 	m->begin.full_name = keep(m, b->full_name);
 	m->begin.tls = keep(m, b->tls);
+	m->begin.verp = keep(m, b->verp);
 	m->encoding = keep(m, b->encoding);
 	m->filter = keep(m, b->filter);
 }
@@ -90,6 +91,21 @@ set_sender(struct mail *m)
 		    m->sender);
 }
 
+/* After set_sender: reports cannot go to nobody. */
+static void
+check_verp(struct mail *m)
+{
+	struct str *verp = &m->begin.verp;
+
+	if (verp->n == 0)
+		return;
+	if (m->sender.n > 0 && address_verp_ok(*verp, m->c->verp_filter))
+		return;
+	log_at(LL_WARN, m->id, "ignoring %s", m->sender.n == 0 ?
+	    "VERP request for null sender" : "bad VERP request");
+	*verp = STR("");
+}
+
 struct mail *
 mail_new(struct cleanup *c, const struct msg_mail_begin *b)
 {
@@ -118,6 +134,7 @@ mail_new(struct cleanup *c, const struct msg_mail_begin *b)
 	if (b->arrival_us == 0 || b->arrival_us > INT64_MAX)
 		m->begin.arrival_us = (uint64_t)clock_wall_us();
 	set_sender(m);
+	check_verp(m);
 	inspect_begin(m);
 	return m;
 }
@@ -310,6 +327,7 @@ collect_attrs(const struct mail *m, struct queue_attr *out)
 		{ STR("rewrite_domain"), m->begin.rewrite_domain },
 		{ STR("encoding"), m->encoding },
 		{ STR("filter"), m->filter },
+		{ STR(QUEUE_VERP), m->begin.verp },
 		{ STR("message_id"), m->message_id },
 	};
 	size_t n = 0;

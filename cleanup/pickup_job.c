@@ -128,6 +128,8 @@ take_attr(struct job *j, struct str name, struct str value)
 		b->flags |= MAIL_EXTRACT;
 	else if (str_eq(name, STR("smtputf8")))
 		b->flags |= MAIL_SMTPUTF8;
+	else if (str_eq(name, STR("verp")))
+		b->verp = keep(j, value);
 }
 
 /* A queue file's attributes say where it came from at first. */
@@ -143,6 +145,7 @@ take_old_attr(struct job *j, struct str name, struct str value)
 		{ STR("sasl_method"), &b->sasl_method },
 		{ STR("sasl_user"), &b->sasl_user },
 		{ STR("encoding"), &b->encoding },
+		{ STR(QUEUE_VERP), &b->verp },
 	};
 
 	for (size_t i = 0; i < nitems(table); i++)

@@ -273,6 +273,11 @@ cleanup_check(struct cleanup *c, struct conf *conf, struct problems *problems)
 		c->minfree = c->size_max + c->size_max / 2;
 	c->hops_max = conf_number(conf, "hopcount_limit");
 	c->line_max = conf_number(conf, "line_length_limit");
+	c->verp_filter = conf_get(conf, "verp_delimiter_filter");
+	if (!address_verp_ok(conf_get(conf, "default_verp_delimiters"),
+	    c->verp_filter))
+		problem_add(problems, true, NULL, 0, "default_verp_delimiters: "
+		    "two bytes of verp_delimiter_filter are needed");
 	c->myhostname = conf_get(conf, "myhostname");
 	c->mail_name = conf_get(conf, "mail_name");
 	c->empty_address = conf_get(conf, "empty_address_recipient");

@@ -123,6 +123,16 @@ step_journal(struct message *m)
 
 /* --- reports --- */
 
+static void
+mark_one(struct message *m, size_t i)
+{
+	m->msg.rcpts[i].status = RCPT_REPORTED;
+	if (m->unwritten == NULL)
+		m->unwritten = arena_alloc(m->arena,
+		    (2 * m->msg.nrcpts + 1) * sizeof(*m->unwritten));
+	m->unwritten[m->nunwritten++] = (uint32_t)i;
+}
+
 /* What a report told of needs no report again. */
 static void
 mark_reported(struct message *m, enum rcpt_state which)
@@ -130,15 +140,10 @@ mark_reported(struct message *m, enum rcpt_state which)
 	for (size_t i = 0; i < m->msg.nrcpts; i++) {
 		struct queue_rcpt *r = &m->msg.rcpts[i];
 
-		if (r->status != (unsigned)which ||
-		    (which == RCPT_SENT && !report_of_success(&m->msg, r,
+		if (r->status == (unsigned)which &&
+		    (which != RCPT_SENT || report_of_success(&m->msg, r,
 		    m->q->confirm_delay_cleared)))
-			continue;
-		r->status = RCPT_REPORTED;
-		if (m->unwritten == NULL)
-			m->unwritten = arena_alloc(m->arena,
-			    (2 * m->msg.nrcpts + 1) * sizeof(*m->unwritten));
-		m->unwritten[m->nunwritten++] = (uint32_t)i;
+			mark_one(m, i);
 	}
 }
 
@@ -201,7 +206,15 @@ on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
 	struct message *m = ctx;
 	struct buf why;
 
-	(void)talk;
+	if (id == MSG_report_told) {
+		const struct msg_report_told *t = msg;
+
+		talk_deadline(talk, REPORT_MS);
+		if (t->rcpt < m->msg.nrcpts &&
+		    m->msg.rcpts[t->rcpt].status == RCPT_BOUNCED)
+			mark_one(m, (size_t)t->rcpt);
+		return;
+	}
 	assert(id == MSG_report_done);
 	buf_init(&why, 1024);
 	buf_str(&why, done->reason);

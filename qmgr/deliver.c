@@ -7,6 +7,7 @@
  * moment for one to be started. qmgr runs it.
  */
 #include <errno.h>
+#include "address/address.h"
 #include "qmgr/qmgr.h"
 
 #define CRASHES_MAX	2	/* at most NOTE_CRASHES */
@@ -63,13 +64,28 @@ source_of(const struct message *m)
 	    "rewrite_domain"), STR("local")) ? STR("LOCAL") : STR("REMOTE");
 }
 
+/* list@here, or with VERP list+user=there@here: recipients are alone. */
+static void
+put_sender(const struct delivery *d, struct buf *out)
+{
+	const struct queue_message *q = &d->m->msg;
+	const struct queue_rcpt *r = &q->rcpts[portion_rcpt(&d->p, 0)];
+
+	if (d->m->mail.alone)
+		address_verp(queue_verp(q), q->sender, r->original.n > 0 ?
+		    r->original : r->address, out);
+	else
+		buf_str(out, q->sender);
+}
+
 static void
 send_request(struct delivery *d, struct talk *talk, int fd)
 {
 	struct message *m = d->m;
 	const struct queue_message *q = &m->msg;
+	struct buf sender;
 	struct msg_deliver req = {
-		.queue_id = str_of(q->id), .sender = q->sender,
+		.queue_id = str_of(q->id),
 		.nexthop = str_of(d->p.job->dest->nexthop),
 		.dsn_envid = q->dsn_envid, .dsn_ret = q->dsn_ret,
 		.flags = flags_of(m, d->p.job->dest),
@@ -92,7 +108,11 @@ send_request(struct delivery *d, struct talk *talk, int fd)
 		req.ident = req.queue_id;
 	if (d->p.job->dest->njobs > 1 || d->p.job->dest->busy > 1)
 		req.flags |= DELIVER_MORE;
+	buf_init(&sender, 2 * ADDRESS_MAX + 2);
+	put_sender(d, &sender);
+	req.sender = buf_view(&sender);
 	talk_send(talk, MSG_deliver, &req);
+	buf_free(&sender);
 	for (size_t i = 0; i < d->p.n; i++) {
 		uint32_t index = portion_rcpt(&d->p, i);
 		const struct queue_rcpt *r = &q->rcpts[index];

@@ -263,6 +263,7 @@ begin(struct qmgr *q, struct slot *s, struct arena *arena,
 	m->active_us = clock_wall_us();
 	m->note = arena_alloc(arena, msg->nrcpts + 1);
 	mail_init(&m->mail, m, sender_of(m));
+	m->mail.alone = queue_verp(msg).n > 0;
 	list_init(&m->dirty);
 	list_init(&m->resolving);
 	list_init(&m->report_turn);

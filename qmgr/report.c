@@ -5,8 +5,10 @@
  * A request makes up to two mails, one after the other: to the sender, and a
  * copy to postmaster where notify_classes asks. It is answered MAIL_OK only
  * when the first is safely in the queue or was not due; whatever else
- * happens qmgr keeps the message and asks again. Who gets what is Postfix's
- * bounce_notify_service and bounce_warn_service. bounce runs it.
+ * happens qmgr keeps the message and asks again. Failures of mail with VERP
+ * senders make these two for each recipient, and report_told behind each.
+ * Who gets what is Postfix's bounce_notify_service, bounce_notify_verp and
+ * bounce_warn_service. bounce runs it.
  */
 #include <errno.h>
 #include "address/address.h"
@@ -35,6 +37,9 @@ struct request {
 	enum report_kind kind;
 	struct mail	 mails[2];
 	size_t		 nmails, at;
+	bool		 verp;		/* the mails are of recipient rcpt */
+	size_t		 rcpt;
+	struct buf	 verp_to;	/* the sender that was made for it */
 	struct report	 report;	/* the mail at hand */
 	struct timer	*locked;	/* looks again */
 	int64_t		 locked_until;
@@ -74,6 +79,7 @@ request_free(struct request *q)
 	talk_close(&q->cleanup);
 	talk_close(&q->qmgr);
 	fd_close(&q->fd);
+	buf_free(&q->verp_to);
 	arena_free(&q->arena);
 	mem_free(q);
 }
@@ -143,6 +149,8 @@ plan(struct request *q)
 	}
 	switch (q->kind) {
 	case REPORT_FAILURE:
+		q->verp = queue_verp(&q->msg).n > 0 &&
+		    !b->conf.disable_verp_bounces;
 		if (sender.n > 0)
 			add_mail(q, false, true, sender,
 			    "sender non-delivery notification");
@@ -233,15 +241,31 @@ headers_only(const struct request *q, const struct mail *mail)
 	return q->msg.dsn_ret == DSN_RET_HDRS;
 }
 
+static struct str
+verp_to(struct request *q)
+{
+	const struct queue_rcpt *r = &q->msg.rcpts[q->rcpt];
+
+	if (q->verp_to.max == 0)
+		buf_init(&q->verp_to, 2 * ADDRESS_MAX + 2);
+	buf_clear(&q->verp_to);
+	address_verp(queue_verp(&q->msg), q->msg.sender, r->original.n > 0 ?
+	    r->original : r->address, &q->verp_to);
+	return buf_view(&q->verp_to);
+}
+
 static void
 start_report(struct request *q)
 {
-	const struct mail *mail = &q->mails[q->at];
+	struct mail *mail = &q->mails[q->at];
 
+	if (q->verp && !mail->to_postmaster)
+		mail->to = verp_to(q);
 	q->report = (struct report){ .site = &q->b->site, .msg = &q->msg,
 		.fd = q->fd, .kind = q->kind,
 		.postmaster = mail->to_postmaster,
-		.headers_only = headers_only(q, mail), .to = mail->to,
+		.headers_only = headers_only(q, mail),
+		.of_one = q->verp, .one = q->rcpt, .to = mail->to,
 		.now_s = clock_wall_s() };
 }
 
@@ -331,17 +355,30 @@ begin_mail(void *ctx, struct channel *ch)
 	produce(q);
 }
 
+/* Those of one recipient are through (VERP): on to the next. */
+static bool
+next_rcpt(struct request *q)
+{
+	if (!q->verp || q->rcpt + 1 >= q->msg.nrcpts)
+		return false;
+	q->rcpt++;
+	q->at = 0;
+	return true;
+}
+
 /* The next mail that tells of anybody; the answer after the last. */
 static void
 next_mail(struct request *q)
 {
 	struct wait_peer *w;
 
-	for (; q->at < q->nmails; q->at++) {
-		start_report(q);
-		if (report_count(&q->report) > 0)
-			break;
-	}
+	do {
+		for (; q->at < q->nmails; q->at++) {
+			start_report(q);
+			if (report_count(&q->report) > 0)
+				break;
+		}
+	} while (q->at == q->nmails && next_rcpt(q));
 	if (q->at == q->nmails) {
 		answer(q, MAIL_OK, "");
 		return;
@@ -380,6 +417,9 @@ on_answer(void *ctx, struct talk *talk, enum msg id, const void *m)
 		buf_free(&why);
 		return;
 	}
+	if (q->verp && !q->mails[q->at].to_postmaster)
+		talk_send(q->qmgr, MSG_report_told, &(struct msg_report_told){
+		    .rcpt = q->rcpt });
 	q->at++;
 	next_mail(q);
 }

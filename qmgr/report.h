@@ -31,6 +31,8 @@ struct report {
 	enum report_kind kind;
 	bool		 postmaster;	/* to postmaster, not to the sender */
 	bool		 headers_only;
+	bool		 of_one;	/* VERP: of recipient one alone */
+	size_t		 one;
 	struct str	 to;
 	int64_t		 now_s;
 	/* how far it is */

@@ -36,6 +36,8 @@ report_names(const struct report *r, size_t i)
 	const struct queue_rcpt *rcpt = &r->msg->rcpts[i];
 	unsigned notify = rcpt->dsn_notify;
 
+	if (r->of_one && i != r->one)
+		return false;
 	switch (r->kind) {
 	case REPORT_FAILURE:
 		return rcpt->status == RCPT_BOUNCED && (r->postmaster ||
@@ -58,6 +60,8 @@ report_count(const struct report *r)
 {
 	size_t n = 0;
 
+	if (r->of_one)
+		return report_names(r, r->one) ? 1 : 0;
 	for (size_t i = 0; i < r->msg->nrcpts; i++)
 		if (report_names(r, i))
 			n++;
@@ -469,6 +473,10 @@ static bool
 put_rcpts(struct buf *b, struct report *r, void (*put)(struct buf *,
     const struct report *, const struct queue_rcpt *))
 {
+	if (r->of_one) {
+		put(b, r, &r->msg->rcpts[r->one]);
+		return true;
+	}
 	while (r->rcpt < r->msg->nrcpts && b->n < PIECE_FULL) {
 		if (report_names(r, r->rcpt))
 			put(b, r, &r->msg->rcpts[r->rcpt]);

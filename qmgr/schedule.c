@@ -457,7 +457,7 @@ schedule_next(struct schedule *s, int64_t now_ms, struct portion *p)
 	d = container_of(heap_first(&t->ready), struct dest, ready);
 	j = container_of(heap_first(&d->jobs), struct job, tag);
 	turn_begin(d);
-	take(j, t->limits.rcpt_max, p);
+	take(j, j->mail->alone ? 1 : t->limits.rcpt_max, p);
 	p->began_ms = now_ms;
 	if (j->at < j->n)
 		job_wait(j, turn_next(j->turn));

@@ -96,6 +96,7 @@ struct dest {
 struct mail {
 	void		*owner;
 	struct str	 sender;	/* lives as long as the mail */
+	bool		 alone;		/* each recipient in its own delivery */
 	struct list	 jobs, turns;
 };
 void		 mail_init(struct mail *, void *owner, struct str sender);

@@ -46,8 +46,7 @@ later(int64_t a, int64_t b)
 void
 mail_init(struct mail *mail, void *owner, struct str sender)
 {
-	mail->owner = owner;
-	mail->sender = sender;
+	*mail = (struct mail){ .owner = owner, .sender = sender };
 	list_init(&mail->jobs);
 	list_init(&mail->turns);
 }

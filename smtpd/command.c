@@ -155,6 +155,7 @@ capabilities(struct session *s)
 		{ "AUTH", auth, auth_is_offered(s) },
 		{ "AUTH", old_auth, auth_is_offered(s) &&
 		    d->conf.broken_sasl_auth_clients },
+		{ "VERP", "XVERP", verp_allowed(s) },
 		{ "ENHANCEDSTATUSCODES", "ENHANCEDSTATUSCODES", true },
 		{ "8BITMIME", "8BITMIME", true },
 		{ "DSN", "DSN", true },

@@ -203,7 +203,7 @@ send_envelope(struct session *s, struct talk *t)
 		.dsn_envid = tx->dsn_envid, .dsn_ret = tx->dsn_ret,
 		.encoding = tx->encoding, .filter = tx->filter.n > 0 ?
 		    tx->filter : s->smtpd->content_filter,
-		.size_hint = tx->size_hint,
+		.size_hint = tx->size_hint, .verp = tx->verp,
 		.sasl_method = s->sasl_method.str,
 		.sasl_user = s->sasl_user.str, .sasl_sender = tx->sasl_sender,
 	};

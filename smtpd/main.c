@@ -92,6 +92,10 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	d->xforward_hosts = networks(d,
 	    d->conf.smtpd_authorized_xforward_hosts,
 	    "smtpd_authorized_xforward_hosts", p);
+	d->verp_hosts = networks(d, d->conf.smtpd_authorized_verp_clients,
+	    "smtpd_authorized_verp_clients", p);
+	d->verp_default = conf_get(conf, "default_verp_delimiters");
+	d->verp_filter = conf_get(conf, "verp_delimiter_filter");
 	d->proxy_hosts = networks(d, d->conf.smtpd_authorized_proxy_hosts,
 	    "smtpd_authorized_proxy_hosts", p);
 	proxy_open(d, p);

@@ -62,7 +62,9 @@ struct smtpd {				/* the process */
 			   *rewrite_clients,	/* its tables */
 			   *mx_backup;
 	struct match_list  *sasl_exceptions, *sasl_filter;
-	struct match_list  *xclient_hosts, *xforward_hosts, *proxy_hosts;
+	struct match_list  *xclient_hosts, *xforward_hosts, *proxy_hosts,
+			   *verp_hosts;
+	struct str	    verp_default, verp_filter;
 	unsigned	    sasl_refused, sasl_tls_refused; /* SASL_ bits */
 	struct probe_sender probe_sender;
 	const struct rule_list *rules[STAGE__MAX];
@@ -109,7 +111,7 @@ struct attr { struct list link; struct str name, value; };
 struct transaction {			/* MAIL to its end */
 	struct arena   *arena;
 	struct str	sender;
-	struct str	dsn_envid, encoding, sasl_sender;
+	struct str	dsn_envid, encoding, sasl_sender, verp;
 	unsigned	dsn_ret;
 	bool		smtputf8;
 	uint64_t	size_hint;
@@ -292,6 +294,7 @@ void		 proxy_stop(struct smtpd *);
 void		 cmd_mail(struct session *, struct str arg);
 void		 cmd_rcpt(struct session *, struct str arg);
 void		 transaction_reset(struct session *);
+bool		 verp_allowed(const struct session *);	/* XVERP */
 /* --- content.c --- */
 void		 cmd_data(struct session *, struct str arg);
 void		 cmd_bdat(struct session *, struct str arg);

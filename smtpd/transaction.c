@@ -2,7 +2,8 @@
  * transaction - MAIL and RCPT: from a path and parameters to an envelope.
  *
  * RFC 5321 4.1.1.2, 4.1.1.3; parameters: SIZE (RFC 1870), BODY (RFC 6152),
- * SMTPUTF8 (RFC 6531), RET ENVID NOTIFY ORCPT (RFC 3461), AUTH (RFC 4954 5).
+ * SMTPUTF8 (RFC 6531), RET ENVID NOTIFY ORCPT (RFC 3461), AUTH (RFC 4954 5),
+ * XVERP (Postfix's VERP_README).
  */
 #include "address/address.h"
 #include "smtpd/smtpd.h"
@@ -25,6 +26,7 @@ static const char *read_utf8(struct session *, struct rcpt *, struct str);
 static const char *read_ret(struct session *, struct rcpt *, struct str);
 static const char *read_envid(struct session *, struct rcpt *, struct str);
 static const char *read_auth(struct session *, struct rcpt *, struct str);
+static const char *read_verp(struct session *, struct rcpt *, struct str);
 static const char *read_notify(struct session *, struct rcpt *, struct str);
 static const char *read_orcpt(struct session *, struct rcpt *, struct str);
 
@@ -32,6 +34,7 @@ static const struct param_reader mail_params[] = {
 	{ "SIZE", read_size },	 { "BODY", read_body },
 	{ "SMTPUTF8", read_utf8 }, { "RET", read_ret },
 	{ "ENVID", read_envid },  { "AUTH", read_auth },
+	{ "XVERP", read_verp },
 };
 static const struct param_reader rcpt_params[] = {
 	{ "NOTIFY", read_notify }, { "ORCPT", read_orcpt },
@@ -59,6 +62,11 @@ cmd_mail(struct session *s, struct str arg)
 	s->tx = tx;			/* the readers fill it */
 	if (!path_of(s, &arg, "FROM:", &sender) ||
 	    !params_of(s, arg, mail_params, nitems(mail_params), NULL)) {
+		transaction_reset(s);
+		return;
+	}
+	if (tx->verp.n > 0 && sender.n == 0) {
+		reply(s, "503 5.5.4 Error: XVERP requires non-null sender");
 		transaction_reset(s);
 		return;
 	}
@@ -360,6 +368,29 @@ read_auth(struct session *s, struct rcpt *r, struct str value)
 		return "501 5.5.4 Bad AUTH parameter syntax";
 	if (s->sasl_user.str.n > 0 && !str_eq(sender, STR("<>")))
 		s->tx->sasl_sender = sender;
+	return NULL;
+}
+
+bool
+verp_allowed(const struct session *s)
+{
+	return match_list_addr(s->smtpd->verp_hosts, s->name, s->addr) ==
+	    FOUND;
+}
+
+static const char *
+read_verp(struct session *s, struct rcpt *r, struct str value)
+{
+	const struct smtpd *d = s->smtpd;
+
+	(void)r;
+	if (!verp_allowed(s))
+		return "555 5.5.4 Unsupported option: XVERP";
+	s->tx->verp = arena_str(s->tx->arena, value.n > 0 ? value :
+	    d->verp_default);
+	if (!address_verp_ok(s->tx->verp, d->verp_filter))
+		return arena_printf(s->tx->arena, "501 5.5.4 Error: XVERP "
+		    "needs two characters from " STRF, STRV(d->verp_filter));
 	return NULL;
 }
 

@@ -136,6 +136,25 @@ read_recipients(struct sendmail *s, struct envelope *e)
 	}
 }
 
+/* -XV: each recipient gets a sender of its own. */
+static void
+add_verp(struct sendmail *s, struct envelope *e)
+{
+	struct str filter = conf_get(s->tool.conf, "verp_delimiter_filter");
+	struct str v = str_of(s->verp);
+
+	if (v.n == 0)
+		v = conf_get(s->tool.conf, "default_verp_delimiters");
+	if (!address_verp_ok(v, filter))
+		tool_fail(&s->tool, EX_USAGE, "-V requires two characters "
+		    "from " STRF, STRV(filter));
+	if (e->sender.n == 0)
+		tool_fail(&s->tool, EX_USAGE, STRF "(%u): -V option requires "
+		    "non-null sender address", STRV(e->sender),
+		    (unsigned)getuid());
+	envelope_attr(e, "verp", v);
+}
+
 static void
 make_envelope(struct sendmail *s, struct envelope *e)
 {
@@ -160,6 +179,8 @@ make_envelope(struct sendmail *s, struct envelope *e)
 		envelope_attr(e, "extract", STR("yes"));
 	if (s->smtputf8)
 		envelope_attr(e, "smtputf8", STR("yes"));
+	if (s->verp != NULL)
+		add_verp(s, e);
 }
 
 /* sendmail -bv: nothing is delivered, the report goes to the sender. */

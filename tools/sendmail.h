@@ -24,6 +24,7 @@ struct sendmail {
 	const char *encoding;		/* "8bit", "7bit", NULL */
 	const char *envid;		/* -V */
 	const char *ret;		/* "full", "hdrs", NULL */
+	const char *verp;		/* -XV: delimiters; "": the usual */
 	const char *site, *id;		/* -qR, -qI */
 	const char *aliases;		/* -oA */
 	uint32_t    notify;		/* -N */

@@ -2,7 +2,7 @@
  * sendmail_args - the command line of sendmail, mailq and newaliases.
  *
  * Postfix's options, and -n and -X FILE, which others take (ignored). What
- * getopt cannot read (-q alone, -XV) is taken out before it sees it.
+ * getopt cannot read (-q alone, -V as -XV once was) is seen to before.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -178,10 +178,9 @@ set_option(struct sendmail *s, int c, const char *v)
 	case 'O': set_long_option(s, v); break;
 	case 'R': set_ret(s, v); break;
 	case 'V': set_envid(s, v); break;
-	case 'X':
+	case 'X':		/* -X FILE, of others: no log of the kind */
 		if (*v == 'V')
-			tool_warn(&s->tool, "-XV: VERP is not supported yet "
-			    "-- ignored");
+			s->verp = v + 1;
 		break;
 	case 'b': set_mode(s, v); break;
 	case 'f': case 'r': s->sender = v; break;
@@ -218,6 +217,18 @@ check_conflicts(struct sendmail *s)
 	s->report = s->tool.verbose == 1 && s->mode == MODE_ENQUEUE;
 }
 
+/* -Vxy, and -V before another option, were VERP before DSN came. */
+static bool
+is_old_verp(struct sendmail *s, const char *arg, const char *next)
+{
+	if (strncmp(arg, "-V", 2) != 0 || (strlen(arg) != 4 &&
+	    (arg[2] != '\0' || next == NULL || strlen(next) != 2)))
+		return false;
+	tool_warn(&s->tool, "option %s is deprecated with Postfix 2.3; "
+	    "specify -X%s instead", arg, arg + 1);
+	return true;
+}
+
 void
 sendmail_args(struct sendmail *s, int argc, char **argv)
 {
@@ -233,6 +244,11 @@ sendmail_args(struct sendmail *s, int argc, char **argv)
 				    "ignoring -q option in daemon mode");
 			else
 				s->mode = MODE_FLUSH;
+			optind++;
+			continue;
+		}
+		if (is_old_verp(s, arg, argv[optind + 1])) {
+			s->verp = arg + 2;
 			optind++;
 			continue;
 		}

@@ -21,7 +21,7 @@ struct envelope {
 	struct str *rcpts;
 	size_t	    nrcpts;
 	uint32_t    notify;		/* of all */
-	struct { const char *name; struct str value; } attrs[8];
+	struct { const char *name; struct str value; } attrs[12];
 	size_t	    nattrs;
 };
 void	 envelope_attr(struct envelope *, const char *name, struct str value);

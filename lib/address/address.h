@@ -54,6 +54,14 @@ bool		 address_list_next(struct str *rest, struct arena *,
 bool		 address_read_mailbox(struct str, struct arena *,
 		    struct str *phrase, struct str *addr);
 
+/*
+ * VERP: list@here, "+=" and user@there make list+user=there@here. ok: two
+ * bytes, each of filter.
+ */
+bool		 address_verp_ok(struct str delimiters, struct str filter);
+void		 address_verp(struct str delimiters, struct str sender,
+		    struct str rcpt, struct buf *out);
+
 /* xtext of RFC 3461 4: false where it is malformed. */
 bool		 xtext_decode(struct str, struct arena *, struct str *out);
 void		 xtext_encode(struct str, struct buf *out);

@@ -16,7 +16,7 @@ enum { STAGE_MAGIC, STAGE_SENDER, STAGE_ATTRS, STAGE_RCPTS, STAGE_CONTENT,
 
 static const char *const maildrop_attrs[] = {
 	"full_name", "encoding", "dsn_envid", "dsn_ret", "rewrite", "trace",
-	"extract", "smtputf8",
+	"extract", "smtputf8", "verp",
 };
 
 bool

@@ -36,7 +36,7 @@ struct maildrop_frame {
 /*
  * Names of attributes: full_name; encoding (7bit, 8bit); dsn_envid; dsn_ret
  * (full, hdrs); rewrite (local, remote); trace (verify, record); extract
- * (yes: recipients are in the headers); smtputf8 (yes).
+ * (yes: recipients are in the headers); smtputf8 (yes); verp (two delimiters).
  */
 bool		 maildrop_attr_known(struct str name);
 

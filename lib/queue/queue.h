@@ -81,9 +81,8 @@ int	 queue_remove_left(const struct queue *, enum queue_dir,
 int	 queue_tidy(const struct queue *, enum queue_dir, const char *id)
 	    MUST_USE;
 void	 queue_prune(const struct queue *, enum queue_dir); /* empty folders */
-/* 0 or errno. */
 int	 queue_stat(const struct queue *, enum queue_dir, const char *id,
-	    struct stat *) MUST_USE;
+	    struct stat *) MUST_USE;	/* 0 or errno */
 /*
  * All names in an open directory but those with a dot before, in the order of
  * their inodes: quickest to look at. NULL with errno. next: NULL at the end.
@@ -106,8 +105,7 @@ struct queue_rcpt {
 	struct str dsn_orcpt;	/* "rfc822;..." or "" */
 	unsigned   dsn_notify;	/* DSN_NOTIFY_ bits */
 	/* from the journal: */
-	unsigned   status;	/* enum rcpt_state */
-	unsigned   tries;
+	unsigned   status, tries;	/* enum rcpt_state */
 	int64_t	   tried_s;	/* last attempt */
 	struct str dsn, text, remote_mta, diagnostic, action, transport;
 };
@@ -141,6 +139,8 @@ enum {
 	QMF_LONG_LINES = 1 << 6, /* a body line of more than 998 bytes */
 };
 struct str queue_attr(const struct queue_message *, const char *name);
+#define QUEUE_VERP "verp_delimiters"
+struct str queue_verp(const struct queue_message *);	/* "": no VERP */
 
 /*
  * Reads head, envelope and journal; strings live in the arena, whose limit

@@ -30,6 +30,14 @@ queue_attr(const struct queue_message *m, const char *name)
 	return STR("");
 }
 
+struct str
+queue_verp(const struct queue_message *m)
+{
+	struct str delimiters = queue_attr(m, QUEUE_VERP);
+
+	return delimiters.n == 2 && m->sender.n > 0 ? delimiters : STR("");
+}
+
 static bool
 all_zero(struct str s)
 {

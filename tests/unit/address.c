@@ -320,6 +320,41 @@ test_xtext(void **state)
 }
 
 static void
+test_verp(void **state)
+{
+	static const struct {
+		const char *delimiters, *sender, *rcpt, *want;
+	} t[] = {
+		{ "+=", "l@h.test", "u@d.test", "l+u=d.test@h.test" },
+		{ "-+", "l@h.test", "u+x@d.test", "l-u+x+d.test@h.test" },
+		{ "+=", "l", "u", "l+u" },
+		{ "+=", "l", "u@d", "l+u=d" },
+		{ "+=", "l@h", "u", "l+u@h" },
+		{ "+=", "l@h", "u@", "l+u@h" },
+		{ "+=", "a b@h", "c@d@e", "a b+c@d=e@h" },
+	};
+	static const struct { const char *delimiters; bool ok; } d[] = {
+		{ "+=", true }, { "--", true }, { "", false }, { "+", false },
+		{ "+=-", false }, { "a=", false }, { "+a", false },
+	};
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 100);
+	for (size_t i = 0; i < nitems(t); i++) {
+		buf_clear(&out);
+		address_verp(str_of(t[i].delimiters), str_of(t[i].sender),
+		    str_of(t[i].rcpt), &out);
+		assert_str(buf_view(&out), t[i].want, t[i].rcpt);
+	}
+	buf_free(&out);
+	for (size_t i = 0; i < nitems(d); i++)
+		if (address_verp_ok(str_of(d[i].delimiters), STR("-=+")) !=
+		    d[i].ok)
+			fail_msg("'%s'", d[i].delimiters);
+}
+
+static void
 test_net(void **state)
 {
 	static const struct { const char *ip, *net; bool valid, in; } t[] = {
@@ -513,6 +548,7 @@ main(void)
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_hostname),
 		cmocka_unit_test(test_xtext),
+		cmocka_unit_test(test_verp),
 		cmocka_unit_test(test_net),
 		cmocka_unit_test(test_isemail),
 	};

@@ -445,6 +445,35 @@ test_no_starving(void **state)
 	assert_in_range(share_among_letters(0), 30, 2000 / 4);
 }
 
+/* Mail with VERP: each recipient has a delivery, others' mail has not. */
+static void
+test_alone(void **state)
+{
+	struct schedule *s = schedule_new();
+	struct dest *d = dest_named(s, "smtp", "a", &usual, 0);
+	struct owner o, other;
+	struct portion p[5];
+	size_t n[2] = { 0, 0 };
+
+	(void)state;
+	owner_init(&o, NULL);
+	owner_init(&other, NULL);
+	o.mail.alone = true;
+	add(d, &o, 0, 3);
+	add(d, &other, 0, 3);
+	for (size_t i = 0; i < 4; i++) {
+		assert_true(schedule_next(s, 0, &p[i]));
+		assert_int_equal(p[i].n, p[i].job->mail == &o.mail ? 1 : 3);
+		n[p[i].job->mail == &o.mail]++;
+	}
+	assert_int_equal(n[1], 3);
+	assert_int_equal(n[0], 1);
+	assert_false(schedule_next(s, 0, &p[4]));
+	for (size_t i = 0; i < 4; i++)
+		done(&p[i], OUTCOME_OK, 0);
+	schedule_free(&s);
+}
+
 /* destination_rate_delay: one at a time, and a pause after each. */
 static void
 test_dest_pause(void **state)
@@ -583,6 +612,7 @@ main(void)
 		cmocka_unit_test(test_first_come),
 		cmocka_unit_test(test_fair_senders),
 		cmocka_unit_test(test_no_starving),
+		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_dest_pause),
 		cmocka_unit_test(test_transport_pause),
 		cmocka_unit_test(test_dead_max),
