@@ -64,7 +64,8 @@ struct cleanup {
 	struct map	   *early_ids;		/* the same, by queue id */
 	struct timer	   *early_timer;	/* for the oldest of them */
 	struct timer	   *spare_timer;	/* when no mail comes */
-	int64_t		    early_rest_ms;	/* until then none is offered */
+	int64_t		    early_from_ms;	/* until then none is offered */
+	int64_t		    early_rest_ms;	/* how long that was; 0: not now */
 	uint64_t	    free_bytes;		/* at free_ms */
 	int64_t		    free_ms;
 };

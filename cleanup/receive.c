@@ -17,7 +17,8 @@
 
 #define FREE_TTL_MS	1000	/* how old a look at free space may be */
 #define OFFER_MAX	(IPC_PACKET_MAX - 1024)	/* envelope in an offer */
-#define EARLY_REST_MS	1000	/* without early offers, after one was slow */
+#define EARLY_REST_MS	50	/* without early offers, after one was slow */
+#define EARLY_REST_MAX	1600	/* the same, when one after another is */
 #define SPARE_MS	1000	/* how long spare files outlive the last mail */
 
 struct receiver {		/* until mail_begin there is no mail */
@@ -170,24 +171,39 @@ withdraw(struct receiver *r)
 	close(queue_writer_keep(&r->m->writer));	/* qmgr removes it */
 }
 
+/* Twice as long while none comes in time. */
+static void
+rest_from_early(struct cleanup *c, int64_t now)
+{
+	c->early_rest_ms *= 2;
+	if (c->early_rest_ms < EARLY_REST_MS)
+		c->early_rest_ms = EARLY_REST_MS;
+	if (c->early_rest_ms > EARLY_REST_MAX)
+		c->early_rest_ms = EARLY_REST_MAX;
+	c->early_from_ms = now + c->early_rest_ms;
+}
+
 /* All that waited long enough is synced. */
 static void
 on_early_timer(void *ctx)
 {
 	struct cleanup *c = ctx;
 	int64_t now = clock_steady_ms();
+	bool late = false;
 
 	list_each(l, &c->early) {
 		struct receiver *r = container_of(l, struct receiver, early);
 
 		if (r->due_ms > now) {
 			timer_set(c->early_timer, r->due_ms - now);
-			return;
+			break;
 		}
-		c->early_rest_ms = now + EARLY_REST_MS;
+		late = true;
 		leave_early(r);
 		start_sync(r);
 	}
+	if (late)
+		rest_from_early(c, now);
 }
 
 /* False: this one is synced first, and then offered. */
@@ -203,7 +219,7 @@ offer_early(struct receiver *r)
 
 	/* Where a file's sync does not cover its name, the name may move. */
 	if (wait == 0 || r->m->hold || c->queue.dir_sync || qmgr == NULL ||
-	    now < c->early_rest_ms || envelope.n > OFFER_MAX ||
+	    now < c->early_from_ms || envelope.n > OFFER_MAX ||
 	    channel_unsent(qmgr) > IPC_UNSENT_HIGH ||
 	    (fd = queue_writer_dup(r->m->writer)) < 0)
 		return false;
@@ -250,9 +266,10 @@ receive_settled(struct cleanup *c, const struct msg_settled *s)
 	r->unread = s->unread != 0;
 	r->again = s->again != 0;
 	leave_early(r);
-	if (waits && r->delivered)
-		sync_done(r, 0);	/* in its mailboxes: that is durable */
-	else if (waits)
+	if (waits && r->delivered) {
+		c->early_rest_ms = 0;
+		sync_done(r, 0);	/* delivered: that is durable */
+	} else if (waits)
 		start_sync(r);
 }
 

@@ -11,11 +11,14 @@
  * cut nobody had been told that we have it.
  */
 #include <errno.h>
+#include <math.h>
 #include "qmgr/qmgr.h"
 
 #define RCPTS_MAX 50		/* more take longer than a sync */
 #define QUICK_MS 25		/* a delivery that is worth waiting for */
-#define QUICK_FOR_MS 2000	/* how long one such is believed */
+#define PATIENCE_MS 50		/* the same, with its wait for a turn */
+#define KNOWN_FOR_MS 2000	/* how long a pace is believed */
+#define PACES_MAX 1000		/* of a transport; then all are forgotten */
 #define REMEMBERED 4096		/* delivered ones, for scans */
 
 void
@@ -40,25 +43,88 @@ early_route(struct message *m, enum role role)
 		early_settle(m, false);
 }
 
-/*
- * The next host's 250 says that the mail is safe there (RFC 5321 6.1). Is it
- * one that answers at once, and has room for one more?
- */
-void
-early_dest(struct message *m, enum role role, const struct dest *d)
+/* How long deliveries to a next host took of late. */
+struct pace { double ms; int64_t at_ms; };
+
+static bool
+is_known(const struct pace *p, int64_t now)
 {
-	if (m->early != NULL && goes_out(role) && (d->waiting > 0 ||
-	    d->busy >= d->window || d->quick_ms == 0 ||
-	    clock_steady_ms() - d->quick_ms > QUICK_FOR_MS))
-		early_settle(m, false);
+	return p != NULL && p->at_ms != 0 && now - p->at_ms <= KNOWN_FOR_MS;
+}
+
+static void
+forget_paces(struct mail_transport *mt)
+{
+	size_t pos = 0;
+	struct str key;
+	void *p;
+
+	while (map_next(mt->paces, &pos, &key, &p))
+		mem_free(p);
+	map_free(&mt->paces);
+	mt->paces = map_new();
 }
 
 void
-early_learn(struct dest *d, int64_t began_ms, bool ok)
+early_learn(const struct dest *d, int64_t began_ms, bool ok)
 {
+	struct mail_transport *mt = d->transport->user;
+	struct str host = str_of(d->nexthop);
 	int64_t now = clock_steady_ms();
+	double took = (double)(now - began_ms);
+	struct pace *p = map_get(mt->paces, host);
 
-	d->quick_ms = ok && now - began_ms <= QUICK_MS ? now : 0;
+	if (p == NULL) {
+		if (!ok || !goes_out(mt->role))
+			return;
+		if (map_count(mt->paces) >= PACES_MAX)
+			forget_paces(mt);
+		p = mem_new(sizeof(*p));
+		map_set(mt->paces, host, p);
+	}
+	if (is_known(p, now))
+		p->ms += (took - p->ms) / 4;
+	else
+		p->ms = took;
+	p->at_ms = ok ? now : 0;
+}
+
+/* What waits stands before the next one, in rounds of those at once. */
+static double
+rounds(size_t ahead, unsigned at_once)
+{
+	return at_once == 0 || ahead < at_once ? 0 :
+	    (double)(ahead - at_once + 1) / at_once;
+}
+
+double
+early_takes_ms(const struct dest *d, double pace_ms)
+{
+	const struct transport *t = d->transport;
+	double here = rounds(d->busy + d->waiting, d->window);
+	double all = rounds(t->busy + t->waiting, t->limits.process_max);
+
+	if (d->paused || t->paused_until != 0 || t->held)
+		return INFINITY;
+	return pace_ms * (1 + (here > all ? here : all));
+}
+
+/*
+ * The next host's 250 says that the mail is safe there (RFC 5321 6.1). Is it
+ * one that answers at once, and will this one's turn come soon?
+ */
+void
+early_dest(struct message *m, const struct dest *d)
+{
+	const struct mail_transport *mt = d->transport->user;
+	const struct pace *p;
+
+	if (m->early == NULL || !goes_out(mt->role))
+		return;
+	p = map_get(mt->paces, str_of(d->nexthop));
+	if (!is_known(p, clock_steady_ms()) || p->ms > QUICK_MS ||
+	    early_takes_ms(d, p->ms) > PATIENCE_MS)
+		early_settle(m, false);
 }
 
 /* It takes longer: as all others, it belongs into active/. */

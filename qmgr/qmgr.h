@@ -95,6 +95,7 @@ struct mail_transport {		/* behind a struct transport */
 	struct wait_peer *wait;
 	int64_t		 rcpts_max, rcpts_extra, refill_min, refill_ms;
 	struct list	 parked;	/* messages, by resolving */
+	struct map	*paces;		/* early.c: of next hosts */
 };
 
 struct qmgr {
@@ -194,9 +195,11 @@ void		 message_corrupt(struct qmgr *, struct slot **);
 void		 early_begin(struct message *, struct channel *); /* NULL ok */
 /* A recipient goes that way: is it as fast as a sync? */
 void		 early_route(struct message *, enum role);
-void		 early_dest(struct message *, enum role, const struct dest *);
+void		 early_dest(struct message *, const struct dest *);
+/* Until a delivery more is over there, where one takes that long. (pure) */
+double		 early_takes_ms(const struct dest *, double pace_ms);
 /* A delivery there began at that time and is over. */
-void		 early_learn(struct dest *, int64_t began_ms, bool ok);
+void		 early_learn(const struct dest *, int64_t began_ms, bool ok);
 /* Tells cleanup, once; then nobody waits any more. */
 void		 early_settle(struct message *, bool delivered);
 void		 early_withdraw(struct qmgr *, struct str id);

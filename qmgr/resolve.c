@@ -142,6 +142,7 @@ transport_get(struct qmgr *q, struct str name)
 	mt = mem_new(sizeof(*mt));
 	mt->q = q;
 	list_init(&mt->parked);
+	mt->paces = map_new();
 	mt->t = schedule_add_transport(q->schedule, name, &none, mt);
 	configure(q, mt->t);
 	if (!mt->known)
@@ -178,7 +179,7 @@ add(struct message *m, uint32_t i, struct mail_transport *mt,
 			rcpt->original = rcpt->address;
 		rcpt->address = arena_str(m->arena, r->recipient);
 	}
-	early_dest(m, mt->role, d);
+	early_dest(m, d);
 	m->note[i] |= NOTE_DELIVERY;
 	m->scheduled++;
 	schedule_add(d, &m->mail, i);

@@ -87,7 +87,6 @@ struct dest {
 	double		 success, failure, failed_cohorts;
 	int64_t		 dead_until;
 	int64_t		 warned_ms;	/* the caller's: clogged.c */
-	int64_t		 quick_ms;	/* the caller's: early.c */
 	char		*why, *dsn;
 	struct schedule_stats stats;
 };

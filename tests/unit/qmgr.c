@@ -1,6 +1,7 @@
 /*
  * qmgr - the index of slots: always the one that is due first, whatever is
- * put in, moved and taken out between; two heaps, one map.
+ * put in, moved and taken out between; two heaps, one map. And how long mail
+ * waits for its turn at a next host.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -124,6 +125,47 @@ test_age(void **state)
 	stop(&q);
 }
 
+/* Rounds of what stands before it, here and in the whole transport. */
+static void
+test_early_wait(void **state)
+{
+	static const struct {
+		unsigned window, busy; size_t waiting;
+		unsigned all_max, all_busy; size_t all_waiting;
+		int takes_ms;		/* of one that takes 8 */
+	} t[] = {
+		{ 20, 0, 0, 100, 0, 0, 8 },
+		{ 20, 19, 0, 100, 19, 0, 8 },
+		{ 20, 20, 3, 100, 20, 3, 9 },
+		{ 20, 20, 19, 100, 20, 19, 16 },
+		{ 20, 20, 179, 100, 20, 179, 80 },
+		{ 1, 1, 0, 100, 1, 0, 16 },
+		{ 5, 0, 0, 100, 100, 199, 24 },	/* others are before it */
+		{ 5, 0, 0, 0, 5000, 5000, 8 },	/* no limit */
+	};
+	struct transport tr = { .name = NULL };
+	struct dest d = { .transport = &tr };
+
+	(void)state;
+	for (size_t i = 0; i < nitems(t); i++) {
+		d.window = t[i].window;
+		d.busy = t[i].busy;
+		d.waiting = t[i].waiting;
+		tr.limits.process_max = t[i].all_max;
+		tr.busy = t[i].all_busy;
+		tr.waiting = t[i].all_waiting;
+		assert_int_equal((int)early_takes_ms(&d, 8), t[i].takes_ms);
+	}
+	d.paused = true;
+	assert_true(early_takes_ms(&d, 8) > 1e9);
+	d.paused = false;
+	tr.held = true;
+	assert_true(early_takes_ms(&d, 8) > 1e9);
+	tr.held = false;
+	tr.paused_until = 1;
+	assert_true(early_takes_ms(&d, 8) > 1e9);
+}
+
 int
 main(void)
 {
@@ -132,6 +174,7 @@ main(void)
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_small),
 		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_early_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
