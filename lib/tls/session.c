@@ -9,6 +9,8 @@
  * RFC 8446, RFC 5246. An end without close_notify is an error: what was cut
  * off must not pass for the whole.
  */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <errno.h>
 #include <stdio.h>
 #include <openssl/async.h>
@@ -36,6 +38,7 @@ session_make(struct tls_side *side, struct stream *stream,
     const struct tls_ops *ops, void *ctx)
 {
 	struct tls *t = mem_new(sizeof(*t));
+	const int on = 1;
 
 	t->side = side;
 	t->stream = stream;
@@ -46,6 +49,12 @@ session_make(struct tls_side *side, struct stream *stream,
 	if (t->ssl == NULL || SSL_set_fd(t->ssl, stream_fd(stream)) != 1)
 		die("OpenSSL: no session");
 	SSL_set_app_data(t->ssl, t);
+	/*
+	 * Records leave as they are made: two small ones in a row, as tickets
+	 * and a reply, else wait for the peer's delayed ACK.
+	 */
+	(void)setsockopt(stream_fd(stream), IPPROTO_TCP, TCP_NODELAY, &on,
+	    sizeof(on));
 	return t;
 }
 

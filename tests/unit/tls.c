@@ -4,6 +4,8 @@
  * signed; what main.cf's words become.
  */
 #include <sys/socket.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -37,7 +39,7 @@ struct rig {
 	uint64_t	 key;
 	unsigned	 scheme, signs, forgotten, eofs, errors;
 	int		 handshake;	/* -1: not yet */
-	bool		 mute, refuse, drop_in_handshake;
+	bool		 mute, refuse, drop_in_handshake, tcp;
 };
 
 static size_t
@@ -231,11 +233,28 @@ rig_close(struct rig *r)
 }
 
 static void
+tcp_pair(int fds[2])
+{
+	struct sockaddr_in at;
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(listen(listener, 1) | getsockname(listener,
+	    (void *)&at, &(socklen_t){ sizeof(at) }), 0);
+	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fds[1], (void *)&at, sizeof(at)), 0);
+	fds[0] = accept(listener, NULL, NULL);
+	close(listener);
+}
+
+static void
 connect_pair(struct rig *r, int version, char *name)
 {
 	int fds[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	if (r->tcp)
+		tcp_pair(fds);
+	else
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	fcntl(fds[1], F_SETFL, O_NONBLOCK);
 	r->peer = fds[1];
 	r->handshake = -1;
@@ -354,6 +373,24 @@ test_names(void **state)
 	connect_pair(&r, TLS1_3_VERSION, other);
 	assert_true(shake(&r));
 	assert_int_equal(r.key, tls_identity_chain(r.id[0]).key);
+	disconnect(&r);
+	rig_close(&r);
+}
+
+/* A ticket and the first reply are two small records in a row. */
+static void
+test_no_nagle(void **state)
+{
+	struct rig r;
+	int on = 0;
+
+	(void)state;
+	rig_open(&r, identity(EVP_EC_gen("P-256"), EVP_sha256()), NULL);
+	r.tcp = true;
+	connect_pair(&r, TLS1_3_VERSION, NULL);
+	(void)getsockopt(stream_fd(r.s), IPPROTO_TCP, TCP_NODELAY, &on,
+	    &(socklen_t){ sizeof(on) });
+	assert_true(on != 0 && shake(&r));
 	disconnect(&r);
 	rig_close(&r);
 }
@@ -746,6 +783,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_no_nagle),
 		cmocka_unit_test(test_no_signature),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_bulk),
