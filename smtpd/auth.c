@@ -11,11 +11,13 @@
 
 #define PEER_WAIT_MS	10000	/* for auth to (re)start */
 #define LIST_WAIT_MS	10000
+#define LIST_GOOD_MS	1000	/* as long as a table is taken for unchanged */
 
 static const char *const lost = "Connection lost to authentication server";
 
 static bool	session_may(const struct session *);
 static unsigned	refused_bits(const struct session *);
+static unsigned	kind_of(const struct session *);
 static void	listed(struct session *);
 static void	auth_counted(struct session *, bool ok);
 static void	auth_known(struct session *);
@@ -111,9 +113,11 @@ refused_bits(const struct session *s)
 				    s->smtpd->sasl_refused;
 }
 
+/* Busy, it asks once a second for each kind of session, not for each. */
 void
 auth_list(struct session *s, void (*done)(struct session *))
 {
+	const struct mechanisms *m = &s->smtpd->mechanisms[kind_of(s)];
 	struct wait_peer *w;
 
 	s->auth_listed = done;
@@ -121,10 +125,26 @@ auth_list(struct session *s, void (*done)(struct session *))
 		listed(s);
 		return;
 	}
+	if (clock_steady_ms() < m->until_ms) {
+		keep(&s->mechanisms, m->text.str);
+		s->mechanisms_known = true;
+		listed(s);
+		return;
+	}
 	w = service_wait_peer(s->smtpd->service, ROLE_AUTH, STR(""),
 	    PEER_WAIT_MS, on_list_channel, s);
 	if (w != NULL)
 		s->auth_wait = w;
+}
+
+static unsigned
+kind_of(const struct session *s)
+{
+	if (!session_has_tls(s))
+		return 0;
+	return (unsigned)AUTH_HAS_TLS |
+	    (tls_has_exporter(s->tls) ? AUTH_HAS_BINDING : 0u) |
+	    (session_cert_name(s).n > 0 ? AUTH_HAS_CERT : 0u);
 }
 
 static void
@@ -142,7 +162,6 @@ on_list_channel(void *ctx, struct channel *c)
 {
 	struct session *s = ctx;
 	const struct smtpd_conf *conf = &s->smtpd->conf;
-	uint8_t binding[SESSION_BINDING];
 
 	s->auth_wait = NULL;
 	if (c == NULL) {
@@ -154,8 +173,8 @@ on_list_channel(void *ctx, struct channel *c)
 	talk_send(s->login, MSG_auth_list, &(struct msg_auth_list){
 	    .type = conf->smtpd_sasl_type, .path = conf->smtpd_sasl_path,
 	    .refused = refused_bits(s),
-	    .has_binding = session_binding(s, binding),
-	    .has_cert = session_cert_name(s).n > 0 });
+	    .has_binding = (kind_of(s) & AUTH_HAS_BINDING) != 0,
+	    .has_cert = (kind_of(s) & AUTH_HAS_CERT) != 0 });
 }
 
 static void
@@ -163,6 +182,7 @@ on_list(void *ctx, struct talk *t, enum msg id, const void *msg)
 {
 	struct session *s = ctx;
 	const struct msg_auth_listed *m = msg;
+	struct mechanisms *last = &s->smtpd->mechanisms[kind_of(s)];
 	struct str rest = m->mechanisms, name;
 	struct buf out;
 
@@ -181,6 +201,8 @@ on_list(void *ctx, struct talk *t, enum msg id, const void *msg)
 		log_warn("no SASL authentication mechanisms: auth has \""
 		    STRF "\" for this session", STRV(m->mechanisms));
 	keep(&s->mechanisms, buf_view(&out));
+	keep(&last->text, buf_view(&out));
+	last->until_ms = out.n > 0 ? clock_steady_ms() + LIST_GOOD_MS : 0;
 	s->mechanisms_known = out.n > 0;
 	buf_free(&out);
 	listed(s);
@@ -296,7 +318,8 @@ on_channel(void *ctx, struct channel *c)
 		m.server_addr = s->server_addr;
 		m.server_port = s->server_port;
 	}
-	if (session_binding(s, binding))
+	if (str_starts_nocase(m.mechanism, STR("SCRAM-")) &&
+	    session_binding(s, binding))
 		m.binding = (struct str){ (char *)binding, sizeof(binding) };
 	s->login = talk_open(c, &login_ops, s);
 	talk_deadline(s->login, conf->ipc_timeout * 1000);

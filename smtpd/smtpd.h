@@ -42,10 +42,18 @@ struct smtpd_conf {
 
 struct rule_list;			/* access.c: a parsed restriction list */
 
+/* Text that a client may replace for ever: no arena would hold it all. */
+struct kept { struct str str; char *mem; };
+void		 keep(struct kept *, struct str);	/* copies; "" frees */
+
 enum stage { AT_CLIENT, AT_HELO, AT_SENDER, AT_RELAY, AT_RECIPIENT, AT_DATA,
 	AT_END_OF_DATA, AT_ETRN, STAGE__MAX };
 
 enum tls_level { LEVEL_NONE, LEVEL_MAY, LEVEL_ENCRYPT };
+
+/* Sessions that auth tells apart: with TLS, a channel binding, a name. */
+enum { AUTH_HAS_TLS = 1, AUTH_HAS_BINDING = 2, AUTH_HAS_CERT = 4,
+	AUTH_KINDS = 8 };
 
 struct smtpd {				/* the process */
 	struct service	   *service;
@@ -66,6 +74,8 @@ struct smtpd {				/* the process */
 			   *verp_hosts;
 	struct str	    verp_default, verp_filter;
 	unsigned	    sasl_refused, sasl_tls_refused; /* SASL_ bits */
+	struct mechanisms { struct kept text; int64_t until_ms; }
+			    mechanisms[AUTH_KINDS]; /* auth's last word */
 	struct probe_sender probe_sender;
 	const struct rule_list *rules[STAGE__MAX];
 	const struct rule_list *unlisted_rcpt, *unlisted_sender;
@@ -139,10 +149,6 @@ struct transaction {			/* MAIL to its end */
 };
 
 struct check;				/* access.c: an evaluation under way */
-
-/* Text that a client may replace for ever: no arena would hold it all. */
-struct kept { struct str str; char *mem; };
-void		 keep(struct kept *, struct str);	/* copies; "" frees */
 
 /* What XCLIENT or XFORWARD told; "": nothing. */
 struct said {

@@ -288,12 +288,16 @@ tls_log_errors(void)
 }
 
 bool
-tls_exporter(const struct tls *t, struct str label, uint8_t *out, size_t n)
+tls_has_exporter(const struct tls *t)
 {
 	/* RFC 9266 4.2: before TLS 1.3 only with extended master secret. */
-	if (!t->done || (SSL_version(t->ssl) < TLS1_3_VERSION &&
-	    SSL_get_extms_support(t->ssl) != 1))
-		return false;
-	return SSL_export_keying_material(t->ssl, out, n, label.p, label.n,
-	    NULL, 0, 0) == 1;
+	return t->done && (SSL_version(t->ssl) >= TLS1_3_VERSION ||
+	    SSL_get_extms_support(t->ssl) == 1);
+}
+
+bool
+tls_exporter(const struct tls *t, struct str label, uint8_t *out, size_t n)
+{
+	return tls_has_exporter(t) && SSL_export_keying_material(t->ssl, out,
+	    n, label.p, label.n, NULL, 0, 0) == 1;
 }

@@ -145,6 +145,7 @@ const char	*tls_error(const struct tls *);
 /* Writes what OpenSSL has queued to the log, as Postfix does. */
 void		 tls_log_errors(void);
 /* Channel binding (RFC 9266; RFC 5705): false before TLS 1.3 without EMS. */
+bool		 tls_has_exporter(const struct tls *);
 bool		 tls_exporter(const struct tls *, struct str label,
 		    uint8_t *out, size_t n) MUST_USE;
 

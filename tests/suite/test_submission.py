@@ -118,6 +118,20 @@ def test_ports():
             need(re.search(r"^Return-Path: <ann@example\.test>", mail, re.M), mail)
 
 
+def test_lists():
+    """Sessions of the same second, with TLS and without, hear what is theirs."""
+    def heard(s):
+        s.ehlo()
+        return set(s.esmtp_features.get("auth", "").split())
+
+    with instance("smtpd_sasl_auth_enable = yes", "smtpd_tls_auth_only = no") as i:
+        for _ in range(3):
+            with smtplib.SMTP("127.0.0.1", i.port, "client.test") as s:
+                need(heard(s) == {"PLAIN", "LOGIN", "SCRAM-SHA-1", "SCRAM-SHA-256"}, s.esmtp_features)
+                s.starttls(context=context())
+                need({"SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"} <= heard(s), s.esmtp_features)
+
+
 def test_mechanisms():
     """Each mechanism on each port: right, wrong, and all refused alike."""
     with instance("auth_penalty_exceptions = 127.0.0.1") as i:
