@@ -2,10 +2,12 @@
  * submit - load for the submission port: connections with STARTTLS and AUTH
  * PLAIN, a message each, from several processes.
  *
- *   submit -p PORT -n MESSAGES -c PROCESSES -u USER -w PASSWORD -t RCPT [-s BYTES]
+ *   submit -p PORT -n MESSAGES -c PROCESSES -u USER -w PASSWORD -t RCPT
+ *          [-s BYTES] [-R]
  *
- * Prints "ACCEPTED SECONDS". Sessions are new: no ticket is used again. Exit 1
- * where one was refused.
+ * Prints "ACCEPTED SECONDS". Sessions are new: no ticket is used again; with
+ * -R all but the first of each process are resumed. Exit 1 where one was
+ * refused, or not resumed.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,7 +24,7 @@
 #include <unistd.h>
 
 struct load {
-	int	    port, messages, processes, bytes;
+	int	    port, messages, processes, bytes, resume;
 	const char *user, *password, *to;
 	char	   *content;
 	char	    auth[1024];		/* "AUTH PLAIN ..." */
@@ -102,7 +104,7 @@ dial(int port)
 
 /* One connection, one message: 1 where it was accepted. */
 static int
-submit(const struct load *l, SSL_CTX *ctx)
+submit(const struct load *l, SSL_CTX *ctx, SSL_SESSION **session)
 {
 	struct wire w = { .fd = dial(l->port) };
 	char from[600], rcpt[600];
@@ -116,7 +118,10 @@ submit(const struct load *l, SSL_CTX *ctx)
 	    say(&w, "STARTTLS\r\n", 2)) {
 		w.ssl = SSL_new(ctx);
 		SSL_set_fd(w.ssl, w.fd);
+		if (*session != NULL)
+			SSL_set_session(w.ssl, *session);
 		ok = SSL_connect(w.ssl) == 1 &&
+		    (*session == NULL || SSL_session_reused(w.ssl)) &&
 		    say(&w, "EHLO load.test\r\n", 2) && say(&w, l->auth, 2) &&
 		    say(&w, from, 2) && say(&w, rcpt, 2) &&
 		    say(&w, "DATA\r\n", 3) &&
@@ -124,6 +129,11 @@ submit(const struct load *l, SSL_CTX *ctx)
 		    reply(&w) == 250;
 		if (ok)
 			(void)say(&w, "QUIT\r\n", 2);
+		if (ok && l->resume) {
+			SSL_SESSION_free(*session);
+			*session = SSL_get1_session(w.ssl);
+			SSL_set_shutdown(w.ssl, SSL_SENT_SHUTDOWN);
+		}
 		SSL_free(w.ssl);
 	}
 	close(w.fd);
@@ -131,15 +141,14 @@ submit(const struct load *l, SSL_CTX *ctx)
 }
 
 static int
-work(const struct load *l, int share)
+work(const struct load *l, SSL_CTX *ctx, int share)
 {
-	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL_SESSION *session = NULL;
 	int n = 0;
 
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	while (n < share && submit(l, ctx))
+	while (n < share && submit(l, ctx, &session))
 		n++;
-	SSL_CTX_free(ctx);
+	SSL_SESSION_free(session);
 	return n;
 }
 
@@ -168,9 +177,10 @@ main(int argc, char **argv)
 {
 	struct load l = { .messages = 100, .processes = 4, .bytes = 4096 };
 	int *done, total = 0, c;
+	SSL_CTX *ctx;
 	double start;
 
-	while ((c = getopt(argc, argv, "p:n:c:u:w:t:s:")) != -1)
+	while ((c = getopt(argc, argv, "p:n:c:u:w:t:s:R")) != -1)
 		switch (c) {
 		case 'p': l.port = atoi(optarg); break;
 		case 'n': l.messages = atoi(optarg); break;
@@ -179,6 +189,7 @@ main(int argc, char **argv)
 		case 'u': l.user = optarg; break;
 		case 'w': l.password = optarg; break;
 		case 't': l.to = optarg; break;
+		case 'R': l.resume = 1; break;
 		default: return 2;
 		}
 	if (l.user == NULL || l.password == NULL || l.to == NULL ||
@@ -188,10 +199,13 @@ main(int argc, char **argv)
 	prepare(&l);
 	done = mmap(NULL, 1000 * sizeof(*done), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	/* Once, for all: reading OpenSSL's configuration is no load. */
+	ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	start = now();
 	for (int i = 0; i < l.processes; i++)
 		if (fork() == 0) {
-			done[i] = work(&l, l.messages / l.processes +
+			done[i] = work(&l, ctx, l.messages / l.processes +
 			    (i < l.messages % l.processes));
 			_exit(0);
 		}
@@ -199,6 +213,7 @@ main(int argc, char **argv)
 		continue;
 	for (int i = 0; i < l.processes; i++)
 		total += done[i];
+	SSL_CTX_free(ctx);
 	printf("%d %.4f\n", total, now() - start);
 	return total == l.messages ? 0 : 1;
 }
