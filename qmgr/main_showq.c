@@ -1,8 +1,9 @@
 /*
  * showq - list the queue for whoever connects to public/showq.
  *
- * Writes as its client reads, one queue file at a time; its memory does not
- * grow with the queue. Who may connect is a matter of public/'s mode:
+ * Writes as its client reads. Threads read the files, some parts of the
+ * queue ahead: a disk that has to seek answers many at once sooner than one
+ * after another. Memory does not grow with the queue. Who may connect is a matter of public/'s mode:
  * postqueue is set-gid for that, and asks authorized_mailq_users.
  */
 #include <errno.h>
@@ -13,7 +14,7 @@
 #define AHEAD		65536	/* bytes that wait for a client */
 #define CLIENTS_MAX	100
 #define CLIENT_MS	60000	/* without progress */
-#define OUT_MAX		((size_t)1 << 30)
+#define PARTS_MAX	16	/* of a client: under way */
 
 struct showq {
 	struct service	*service;
@@ -32,31 +33,57 @@ struct client {
 	struct showq	  *showq;
 	struct stream	  *stream;
 	struct showq_walk *walk;
-	struct timer	  *again;	/* all went out at once: write on */
-	bool		   all;		/* the end is written */
+	struct list	   parts;	/* struct reading, in order */
+	size_t		   nparts;
+	bool		   all;		/* the walk is over */
+	bool		   ended;	/* and all is written */
+};
+
+struct reading {
+	struct list	   link;
+	struct client	  *client;	/* NULL: gone */
+	struct showq_part *part;
+	bool		   ready;	/* has text */
+	bool		   more;	/* and is to be read on after it */
 };
 
 static size_t	 on_input(void *, struct str);
 static void	 on_eof(void *);
 static void	 on_error(void *, int);
 static void	 on_timeout(void *);
-static void	 on_written(void *);
+static void	 on_drained(void *);
 
 static const struct stream_ops client_ops = {
 	.on_input = on_input,
 	.on_eof = on_eof,
 	.on_error = on_error,
 	.on_timeout = on_timeout,
-	.on_drained = on_written,
+	.on_drained = on_drained,
 };
 
+static void
+reading_free(struct reading *r)
+{
+	list_remove(&r->link);
+	showq_part_free(&r->part);
+	mem_free(r);
+}
+
+/* What threads are at is theirs until they are done. */
 static void
 client_free(struct client *c)
 {
 	struct showq *s = c->showq;
 
+	list_each(l, &c->parts) {
+		struct reading *r = container_of(l, struct reading, link);
+
+		list_remove(&r->link);
+		r->client = NULL;
+		if (r->ready)
+			reading_free(r);
+	}
 	stream_free(&c->stream);
-	timer_free(&c->again);
 	showq_walk_free(&c->walk);
 	list_remove(&c->link);
 	mem_free(c);
@@ -65,35 +92,107 @@ client_free(struct client *c)
 		service_exit(s->service);
 }
 
-/* Enough for the client to go on with. */
-static void
-write_more(struct client *c)
+static int
+read_part(void *ctx)
 {
-	struct buf out;
+	struct reading *r = ctx;
 
-	buf_init(&out, OUT_MAX);
-	while (!c->all && out.n < AHEAD)
-		if (!showq_walk_next(c->walk, &out)) {
-			showq_put_end(&out);
-			c->all = true;
-		}
-	stream_timeout(c->stream, CLIENT_MS);
-	stream_write(c->stream, buf_view(&out));
-	buf_free(&out);
-	/* What the socket took at once is not told by on_drained. */
-	if (stream_unsent(c->stream) == 0)
-		timer_set(c->again, 0);
+	r->more = showq_part_read(r->part);
+	return 0;
+}
+
+static void	 go_on(struct client *);
+
+static void
+part_read(void *ctx, int result)
+{
+	struct reading *r = ctx;
+
+	(void)result;
+	r->ready = true;
+	if (r->client != NULL)
+		go_on(r->client);
+	else
+		reading_free(r);
 }
 
 static void
-on_written(void *ctx)
+start_reading(struct reading *r)
 {
-	struct client *c = ctx;
+	r->ready = false;
+	pool_run(service_pool(r->client->showq->service), read_part,
+	    part_read, r);
+}
 
-	if (c->all)
+/* Some parts ahead of what is written. */
+static void
+read_ahead(struct client *c)
+{
+	while (!c->all && c->nparts < PARTS_MAX) {
+		struct showq_part *part = showq_walk_next(c->walk);
+		struct reading *r;
+
+		if (part == NULL) {
+			c->all = true;
+			break;
+		}
+		r = mem_new(sizeof(*r));
+		r->client = c;
+		r->part = part;
+		list_append(&c->parts, &r->link);
+		c->nparts++;
+		start_reading(r);
+	}
+}
+
+/* Of the first part, if it has text. */
+static bool
+write_first(struct client *c)
+{
+	struct reading *r;
+
+	if (list_empty(&c->parts))
+		return false;
+	r = container_of(c->parts.next, struct reading, link);
+	if (!r->ready)
+		return false;
+	stream_timeout(c->stream, CLIENT_MS);
+	stream_write(c->stream, showq_part_text(r->part));
+	if (r->more) {
+		start_reading(r);
+	} else {
+		c->nparts--;
+		reading_free(r);
+	}
+	return true;
+}
+
+/* Enough for the client to go on with. */
+static void
+go_on(struct client *c)
+{
+	struct buf end;
+
+	do
+		read_ahead(c);
+	while (stream_unsent(c->stream) < AHEAD && write_first(c));
+	if (!c->all || c->nparts > 0)
+		return;
+	if (!c->ended) {
+		c->ended = true;
+		buf_init(&end, 16);
+		showq_put_end(&end);
+		stream_write(c->stream, buf_view(&end));
+		buf_free(&end);
+	}
+	if (stream_unsent(c->stream) == 0)
 		client_free(c);
-	else
-		write_more(c);
+}
+
+static void
+on_drained(void *ctx)
+{
+	go_on(ctx);
 }
 
 /* A client has nothing to say. */
@@ -129,25 +228,26 @@ static void
 on_accept(void *ctx, int fd, const struct sockaddr_storage *from)
 {
 	struct showq *s = ctx;
-	struct client *c = mem_new(sizeof(*c));
+	struct client *c;
 	struct buf hello;
 
 	(void)from;
 	if (s->nclients >= CLIENTS_MAX)
 		client_free(container_of(s->clients.next, struct client,
 		    link));
+	c = mem_new(sizeof(*c));
 	c->showq = s;
+	list_init(&c->parts);
 	c->walk = showq_walk_new(&s->queue, s->null_sender);
 	list_append(&s->clients, &c->link);
 	s->nclients++;
 	c->stream = stream_new(s->loop, fd, &client_ops, c);
-	c->again = timer_new(s->loop, on_written, c);
 	buf_init(&hello, 256);
 	showq_put_start(&hello);
 	stream_timeout(c->stream, CLIENT_MS);
 	stream_write(c->stream, buf_view(&hello));
 	buf_free(&hello);
-	timer_set(c->again, 0);
+	go_on(c);
 }
 
 static void

@@ -30,6 +30,7 @@ struct postqueue {
 	int		   fd;		/* to showq, or -1 */
 	struct queue	   queue;	/* read directly */
 	struct showq_walk *walk;
+	struct showq_part *part;
 	bool		   started, ended;
 };
 
@@ -55,16 +56,26 @@ static bool
 more_from_queue(void *ctx, struct buf *in)
 {
 	struct postqueue *p = ctx;
+	bool more;
 
 	if (p->ended)
 		return false;
 	if (!p->started) {
 		showq_put_start(in);
 		p->started = true;
-	} else if (!showq_walk_next(p->walk, in)) {
+		return true;
+	}
+	if (p->part == NULL)
+		p->part = showq_walk_next(p->walk);
+	if (p->part == NULL) {
 		showq_put_end(in);
 		p->ended = true;
+		return true;
 	}
+	more = showq_part_read(p->part);
+	buf_str(in, showq_part_text(p->part));
+	if (!more)
+		showq_part_free(&p->part);
 	return true;
 }
 

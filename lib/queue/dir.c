@@ -1,5 +1,5 @@
 /*
- * dir - the queue's directories: open, find, move, remove, scan.
+ * dir - the queue's directories: open, find, move, remove.
  *
  * Everything goes by *at() calls from descriptors that queue_open holds, so
  * it works after privileges are gone. A hashed directory is a tree of
@@ -17,7 +17,6 @@
 #include "sys/sys.h"
 
 #define PATH_ROOM	(2 * HASH_DEPTH_MAX + QUEUE_ID_MAX + 1)
-#define DIR_FLAGS	(O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
 
 const char *const queue_dir_names[Q__MAX] = { "maildrop", "incoming", "active",
 	"deferred", "hold", "corrupt" };
@@ -279,47 +278,6 @@ queue_sync_dir(const struct queue *q, enum queue_dir dir, const char *id)
 		err = errno;
 	close(fd);
 	return err;
-}
-
-struct scan {
-	bool  (*fn)(void *ctx, const char *id);
-	void   *ctx;
-	bool	stopped;
-};
-
-static int
-scan_dir(int parent, const char *name, unsigned depth, struct scan *s)
-{
-	int fd = openat(parent, name, DIR_FLAGS), err = 0;
-	struct queue_names *names;
-	const char *e;
-
-	if (fd < 0)
-		return errno;
-	names = queue_names_read(fd);
-	if (names == NULL)
-		err = errno;
-	while (err == 0 && !s->stopped &&
-	    (e = queue_names_next(names)) != NULL) {
-		if (queue_id_valid(str_of(e)))
-			s->stopped = !s->fn(s->ctx, e);
-		else if (depth < HASH_DEPTH_MAX && e[1] == '\0')
-			err = scan_dir(fd, e, depth + 1, s);
-	}
-	queue_names_free(&names);
-	close(fd);
-	return err;
-}
-
-int
-queue_scan(const struct queue *q, enum queue_dir dir,
-    bool (*fn)(void *ctx, const char *id), void *ctx)
-{
-	struct scan s = { .fn = fn, .ctx = ctx };
-
-	if (q->dir[dir] < 0)
-		return ENOENT;
-	return scan_dir(q->dir[dir], ".", 0, &s);
 }
 
 int

@@ -3,6 +3,7 @@
 #define QUEUE_INTERNAL_H
 #include "queue/queue.h"
 
+#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
 #define HASH_DEPTH_MAX	16	/* as hash_queue_depth's row says */
 
 /* The characters that the hashed directories of id are named by. */

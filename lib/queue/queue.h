@@ -84,14 +84,14 @@ void	 queue_prune(const struct queue *, enum queue_dir); /* empty folders */
 int	 queue_stat(const struct queue *, enum queue_dir, const char *id,
 	    struct stat *) MUST_USE;	/* 0 or errno */
 /*
- * All names in an open directory but those with a dot before, in the order of
- * their inodes: quickest to look at. NULL with errno. next: NULL at the end.
+ * A walk over the ids in a directory; in each folder of it by inode, which is
+ * quickest to look at. A file that moves meanwhile may be named or not.
  */
-#define QUEUE_NAMES_MAX	((size_t)1 << 30)	/* bytes of names */
-struct queue_names;
-struct queue_names *queue_names_read(int dir_fd);
-const char *queue_names_next(struct queue_names *);
-void	 queue_names_free(struct queue_names **);
+struct queue_walk;
+struct queue_walk *queue_walk_new(const struct queue *, enum queue_dir);
+const char *queue_walk_next(struct queue_walk *); /* NULL: that was all */
+int	 queue_walk_error(const struct queue_walk *); /* 0 or errno, so far */
+void	 queue_walk_free(struct queue_walk **);
 /* Where is it? Q__MAX: nowhere. */
 enum queue_dir queue_find(const struct queue *, const char *id);
 /* fn returns false to stop. Names that are no queue ids are passed by. */

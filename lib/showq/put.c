@@ -1,8 +1,10 @@
 /*
  * put - walk the queue and write what is in it.
  *
- * Reads queue files and submissions of maildrop/, which may be anything:
- * what does not read well is passed by. Values never hold a NUL.
+ * One walks and hands out parts: the names of some files. Whoever reads a
+ * part touches nothing else, so threads may. Queue files and submissions of
+ * maildrop/ may be anything: what does not read well is passed by. Values
+ * never hold a NUL.
  */
 #include <sys/stat.h>
 #include <errno.h>
@@ -14,10 +16,12 @@
 #include "showq/showq.h"
 #include "sys/sys.h"
 
-#define DEPTH_MAX	6	/* of hashed directories */
 #define ARENA_MAX	((size_t)1 << 32)
 #define ENVELOPE_MAX	((size_t)64 << 20)	/* of a submission */
 #define READ_SIZE	65536
+#define PART_FILES	64
+#define PART_BYTES	65536	/* written before the reader pauses */
+#define OUT_MAX		((size_t)1 << 30)
 
 static const enum queue_dir order[] = { Q_MAILDROP, Q_ACTIVE, Q_INCOMING,
 	Q_DEFERRED, Q_HOLD };
@@ -26,14 +30,22 @@ struct showq_walk {
 	const struct queue *queue;
 	const char	   *null_sender;
 	size_t		    dir;	/* in order */
-	struct { int fd; struct queue_names *names; } stack[DEPTH_MAX];
-	size_t		    depth;	/* 0: not in a directory */
-	bool		    opened;	/* this dir was begun */
+	struct queue_walk  *walk;	/* of it; NULL: not begun */
+	const char	   *id;		/* the next one; NULL: not looked */
+};
+
+struct showq_part {
+	const struct queue *queue;
+	const char	   *null_sender;
+	enum queue_dir	    dir;
+	struct buf	    ids;	/* NUL ends each */
+	size_t		    at;		/* of ids: read */
+	struct buf	    out;
+	struct buf	    damaged;	/* ids */
 };
 
 struct entry {			/* one message, as it is shown */
-	struct showq_walk *walk;
-	enum queue_dir	   dir;
+	struct showq_part *part;
 	const char	  *id;
 	struct stat	   st;
 	struct buf	  *out;
@@ -42,9 +54,15 @@ struct entry {			/* one message, as it is shown */
 static void
 put(struct buf *out, const char *name, struct str value)
 {
+	size_t nul;
+
 	buf_add(out, name, strlen(name) + 1);
-	for (size_t i = 0; i < value.n; i++)
-		buf_putc(out, value.p[i] == '\0' ? '?' : value.p[i]);
+	while ((nul = str_chr(value, '\0')) < value.n) {
+		buf_str(out, str_first(value, nul));
+		buf_putc(out, '?');
+		value = str_from(value, nul + 1);
+	}
+	buf_str(out, value);
 	buf_putc(out, '\0');
 }
 
@@ -87,14 +105,14 @@ put_address(struct buf *out, const char *name, struct str addr)
 static void
 put_message(struct entry *e, int64_t time_s, int64_t size, struct str sender)
 {
-	put(e->out, "queue_name", str_of(queue_dir_names[e->dir]));
+	put(e->out, "queue_name", str_of(queue_dir_names[e->part->dir]));
 	put(e->out, "queue_id", str_of(e->id));
 	put_number(e->out, "time", time_s);
 	put_number(e->out, "size", size);
 	put_number(e->out, "forced_expire", (e->st.st_mode & S_IXGRP) != 0 &&
-	    e->dir != Q_MAILDROP);
+	    e->part->dir != Q_MAILDROP);
 	if (sender.n == 0)
-		sender = str_of(e->walk->null_sender);
+		sender = str_of(e->part->null_sender);
 	put_address(e->out, "sender", sender);
 }
 
@@ -104,7 +122,7 @@ put_rcpt(struct entry *e, struct str addr, struct str reason)
 	struct buf shown;
 
 	put_address(e->out, "recipient", addr.n > 0 ? addr :
-	    str_of(e->walk->null_sender));
+	    str_of(e->part->null_sender));
 	buf_init(&shown, SHOWQ_VALUE_MAX);
 	log_escape(str_first(reason, 4096), &shown);
 	put(e->out, "reason", buf_view(&shown));
@@ -117,7 +135,7 @@ put_queue_file(struct entry *e, int fd)
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct queue_message m;
-	enum queue_result r = e->dir == Q_DEFERRED || e->dir == Q_HOLD ?
+	enum queue_result r = e->part->dir == Q_DEFERRED || e->part->dir == Q_HOLD ?
 	    queue_read_settled(fd, &e->st, a, &m) :
 	    queue_read(fd, a, false, &m);
 
@@ -135,8 +153,7 @@ put_queue_file(struct entry *e, int fd)
 		}
 		buf_putc(e->out, '\0');
 	} else if (r == QUEUE_BAD) {
-		log_warn("%s/%s: damaged queue file",
-		    queue_dir_names[e->dir], e->id);
+		buf_add(&e->part->damaged, e->id, strlen(e->id) + 1);
 	}
 	arena_free(&a);
 }
@@ -194,23 +211,23 @@ is_queue_file(int fd)
 }
 
 static void
-put_file(struct showq_walk *w, const char *id, struct buf *out)
+put_file(struct showq_part *p, const char *id)
 {
-	struct entry e = { .walk = w, .dir = order[w->dir], .id = id,
-	    .out = out };
-	int fd = openat(w->stack[w->depth - 1].fd, id, O_RDONLY |
-	    O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	struct entry e = { .part = p, .id = id, .out = &p->out };
+	int fd = queue_open_file(p->queue, p->dir, id, O_RDONLY, 0);
 
 	if (fd < 0)
 		return;			/* it moved on */
 	if (fstat(fd, &e.st) == 0 && S_ISREG(e.st.st_mode)) {
-		if (e.dir != Q_MAILDROP || is_queue_file(fd))
+		if (p->dir != Q_MAILDROP || is_queue_file(fd))
 			put_queue_file(&e, fd);
 		else if ((e.st.st_mode & 0700) == 0700)
 			put_submission(&e, fd);
 	}
 	close(fd);
 }
+
+/* --- the walk --- */
 
 struct showq_walk *
 showq_walk_new(const struct queue *q, const char *null_sender)
@@ -222,14 +239,6 @@ showq_walk_new(const struct queue *q, const char *null_sender)
 	return w;
 }
 
-static void
-leave(struct showq_walk *w)
-{
-	w->depth--;
-	queue_names_free(&w->stack[w->depth].names);
-	close(w->stack[w->depth].fd);
-}
-
 void
 showq_walk_free(struct showq_walk **wp)
 {
@@ -238,67 +247,79 @@ showq_walk_free(struct showq_walk **wp)
 	*wp = NULL;
 	if (w == NULL)
 		return;
-	while (w->depth > 0)
-		leave(w);
+	queue_walk_free(&w->walk);
 	mem_free(w);
 }
 
-static void
-enter(struct showq_walk *w, int parent, const char *name)
-{
-	struct queue_names *names;
-	int fd;
-
-	if (w->depth == DEPTH_MAX)
-		return;
-	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-	    O_CLOEXEC);
-	names = fd < 0 ? NULL : queue_names_read(fd);
-	if (names == NULL) {
-		fd_close(&fd);
-		return;
-	}
-	w->stack[w->depth].fd = fd;
-	w->stack[w->depth++].names = names;
-}
-
-/* The next name of the directory at hand; false when all are done. */
+/* To the next id; false: that was all. */
 static bool
-next_name(struct showq_walk *w, const char **name)
+step(struct showq_walk *w)
 {
-	while (w->dir < nitems(order)) {
-		if (!w->opened) {
-			w->opened = true;
-			if (w->queue->dir[order[w->dir]] >= 0)
-				enter(w, w->queue->dir[order[w->dir]], ".");
-		}
-		if (w->depth == 0) {
-			w->dir++;
-			w->opened = false;
-			continue;
-		}
-		*name = queue_names_next(w->stack[w->depth - 1].names);
-		if (*name != NULL)
+	for (; w->dir < nitems(order); w->dir++) {
+		if (w->walk == NULL)
+			w->walk = queue_walk_new(w->queue, order[w->dir]);
+		w->id = queue_walk_next(w->walk);
+		if (w->id != NULL)
 			return true;
-		leave(w);
+		queue_walk_free(&w->walk);
 	}
+	w->id = NULL;
 	return false;
 }
 
-bool
-showq_walk_next(struct showq_walk *w, struct buf *out)
+struct showq_part *
+showq_walk_next(struct showq_walk *w)
 {
-	size_t before = out->n;
-	const char *name;
+	struct showq_part *p;
+	size_t dir, n = 0;
 
-	while (out->n == before) {
-		if (!next_name(w, &name))
-			return false;
-		if (name[0] != '\0' && name[0] != '.' && name[1] == '\0' &&
-		    order[w->dir] != Q_MAILDROP)
-			enter(w, w->stack[w->depth - 1].fd, name);
-		else if (queue_id_valid(str_of(name)))
-			put_file(w, name, out);
+	if (w->id == NULL && !step(w))
+		return NULL;
+	p = mem_new(sizeof(*p));
+	p->queue = w->queue;
+	p->null_sender = w->null_sender;
+	p->dir = order[w->dir];
+	buf_init(&p->ids, PART_FILES * QUEUE_ID_MAX);
+	buf_init(&p->damaged, PART_FILES * QUEUE_ID_MAX);
+	buf_init(&p->out, OUT_MAX);
+	dir = w->dir;
+	do {
+		buf_add(&p->ids, w->id, strlen(w->id) + 1);
+	} while (step(w) && w->dir == dir && ++n < PART_FILES);
+	return p;
+}
+
+bool
+showq_part_read(struct showq_part *p)
+{
+	buf_clear(&p->out);
+	while (p->at < p->ids.n && p->out.n < PART_BYTES) {
+		put_file(p, p->ids.p + p->at);
+		p->at += strlen(p->ids.p + p->at) + 1;
 	}
-	return true;
+	return p->at < p->ids.n;
+}
+
+struct str
+showq_part_text(const struct showq_part *p)
+{
+	return buf_view(&p->out);
+}
+
+void
+showq_part_free(struct showq_part **pp)
+{
+	struct showq_part *p = *pp;
+
+	*pp = NULL;
+	if (p == NULL)
+		return;
+	for (size_t at = 0; at < p->damaged.n;
+	    at += strlen(p->damaged.p + at) + 1)
+		log_warn("%s/%s: damaged queue file",
+		    queue_dir_names[p->dir], p->damaged.p + at);
+	buf_free(&p->ids);
+	buf_free(&p->damaged);
+	buf_free(&p->out);
+	mem_free(p);
 }

@@ -15,17 +15,22 @@
 void		 showq_put_start(struct buf *);
 void		 showq_put_end(struct buf *);
 /*
- * A walk over the queue: one file at a time, nothing else in memory. It
- * lists maildrop, active, incoming, deferred, hold. A message that moves
- * meanwhile may be seen twice or not at all.
+ * A walk over the queue: maildrop, active, incoming, deferred, hold. It hands
+ * out parts, which list some messages each. A message that moves meanwhile
+ * may be seen twice or not at all.
  */
 struct showq_walk;
+struct showq_part;
 /* null_sender: what <> is shown as (empty_address_recipient). */
 struct showq_walk *showq_walk_new(const struct queue *,
 		    const char *null_sender);
 void		 showq_walk_free(struct showq_walk **);
-/* Appends the next message. False: that was all. */
-bool		 showq_walk_next(struct showq_walk *, struct buf *out);
+struct showq_part *showq_walk_next(struct showq_walk *); /* NULL: the end */
+/* Reads on, with any thread; true: there is more after what it has now. */
+bool		 showq_part_read(struct showq_part *) MUST_USE;
+struct str	 showq_part_text(const struct showq_part *); /* what it has */
+/* Of what was damaged it warns. */
+void		 showq_part_free(struct showq_part **);
 
 /* --- reading --- */
 #define SHOWQ_VALUE_MAX 65536

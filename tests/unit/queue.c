@@ -524,6 +524,54 @@ test_move(void **state)
 	assert_int_equal(queue_find(&f->q, id), Q_CORRUPT);
 }
 
+/* Each file once, wherever it stands, among all that may lie there. */
+static void
+test_walk(void **state)
+{
+	struct fixture *f = *state;
+	char id[20][QUEUE_ID_MAX], path[160];
+	bool seen[nitems(id)] = { false };
+	struct queue_walk *w;
+	const char *name;
+	size_t n = 0;
+
+	for (size_t i = 0; i < nitems(id); i++) {
+		close(make(&f->q, 1, id[i]));
+		f->q.depth = (unsigned)i % 4;
+		assert_int_equal(queue_move(&f->q, id[i], Q_INCOMING,
+		    Q_DEFERRED), 0);
+	}
+	snprintf(path, sizeof(path), "%s/deferred/x", f->spool);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	snprintf(path, sizeof(path), "%s/deferred/README", f->spool);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	snprintf(path, sizeof(path), "%s/deferred/y", f->spool);
+	assert_int_equal(symlink("..", path), 0);
+	w = queue_walk_new(&f->q, Q_DEFERRED);
+	while ((name = queue_walk_next(w)) != NULL) {
+		size_t i = 0;
+
+		while (i < nitems(id) && strcmp(id[i], name) != 0)
+			i++;
+		assert_true(i < nitems(id) && !seen[i]);
+		seen[i] = true;
+		n++;
+	}
+	assert_int_equal(n, nitems(id));
+	assert_null(queue_walk_next(w));
+	queue_walk_free(&w);
+	w = queue_walk_new(&f->q, Q_HOLD);
+	assert_null(queue_walk_next(w));
+	assert_int_equal(queue_walk_error(w), 0);
+	queue_walk_free(&w);
+	close(f->q.dir[Q_HOLD]);
+	f->q.dir[Q_HOLD] = -1;
+	w = queue_walk_new(&f->q, Q_HOLD);
+	assert_null(queue_walk_next(w));
+	assert_int_equal(queue_walk_error(w), ENOENT);
+	queue_walk_free(&w);
+}
+
 static const struct {
 	struct str id;
 	bool	   valid;
@@ -585,6 +633,7 @@ main(void)
 		T(test_journal),
 		T(test_used_again), T(test_killed_writer),
 		T(test_no_room),
+		T(test_walk),
 		T(test_move),
 		T(test_ids),
 	};
