@@ -5,24 +5,39 @@
 
 #include "tools/json.h"
 
+static bool
+is_plain(char c)
+{
+	return (unsigned char)c >= 0x20 && c != 0x7f && c != '"' && c != '\\';
+}
+
+static void
+put_special(char c, struct buf *out)
+{
+	static const char special[] = "\"\\\b\f\n\r\t";
+	static const char letters[] = "\"\\bfnrt";
+	const char *at = c == '\0' ? NULL : strchr(special, c);
+
+	if (at != NULL) {
+		buf_putc(out, '\\');
+		buf_putc(out, letters[at - special]);
+	} else {
+		buf_printf(out, "\\u%04X", (unsigned char)c);
+	}
+}
+
 void
 json_escape(struct str s, struct buf *out)
 {
-	static const char plain[] = "\"\\\b\f\n\r\t";
-	static const char letters[] = "\"\\bfnrt";
+	size_t n;
 
-	for (size_t i = 0; i < s.n; i++) {
-		const char *at = s.p[i] == '\0' ? NULL :
-		    strchr(plain, s.p[i]);
-
-		if (at != NULL) {
-			buf_putc(out, '\\');
-			buf_putc(out, letters[at - plain]);
-		} else if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) {
-			buf_printf(out, "\\u%04X", (unsigned char)s.p[i]);
-		} else {
-			buf_putc(out, s.p[i]);
-		}
+	while (s.n > 0) {
+		for (n = 0; n < s.n && is_plain(s.p[n]); n++)
+			;
+		buf_str(out, str_first(s, n));
+		if (n < s.n)
+			put_special(s.p[n++], out);
+		s = str_from(s, n);
 	}
 }
 

@@ -155,6 +155,22 @@ locate(const struct queue *q, enum queue_dir dir, const char *id,
 	return false;
 }
 
+/*
+ * Whose mtime lies ahead (its next attempt) would have its inode written anew
+ * for each look at it, relatime or not. Only the owner may ask for less.
+ */
+static int
+open_at(int dir, const char *path, int flags, mode_t mode)
+{
+	int fd;
+
+	flags |= O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	fd = openat(dir, path, flags | O_NOATIME, mode);
+	if (fd >= 0 || errno != EPERM)
+		return fd;
+	return openat(dir, path, flags, mode);
+}
+
 int
 queue_open_file(const struct queue *q, enum queue_dir dir, const char *id,
     int flags, mode_t mode)
@@ -164,21 +180,20 @@ queue_open_file(const struct queue *q, enum queue_dir dir, const char *id,
 
 	if (!usable(q, dir, id))
 		return -1;
-	flags |= O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 	place(id, depth_of(q, dir), path);
-	fd = openat(q->dir[dir], path, flags, mode);
+	fd = open_at(q->dir[dir], path, flags, mode);
 	if (fd >= 0 || errno != ENOENT)
 		return fd;
 	if (!(flags & O_CREAT)) {
 		if (!locate(q, dir, id, path))
 			return -1;
-		return openat(q->dir[dir], path, flags, mode);
+		return open_at(q->dir[dir], path, flags, mode);
 	}
 	if ((err = make_hash_dirs(q->dir[dir], path)) != 0) {
 		errno = err;
 		return -1;
 	}
-	return openat(q->dir[dir], path, flags, mode);
+	return open_at(q->dir[dir], path, flags, mode);
 }
 
 int

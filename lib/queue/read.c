@@ -105,12 +105,11 @@ take_rcpt(struct queue_message *m, const struct rec_rcpt *r)
 static bool
 count_frames(struct str frames, size_t *attrs, size_t *rcpts)
 {
-	union rec_any rec;
-	enum record type;
+	unsigned type;
 
 	*attrs = *rcpts = 0;
 	while (frames.n > 0) {
-		if (!record_decode(&frames, &type, &rec))
+		if (!record_skip(&frames, &type))
 			return false;
 		*attrs += type == REC_attr;
 		*rcpts += type == REC_rcpt;
@@ -287,8 +286,8 @@ source_open(struct source *s, int fd, uint64_t size)
 	buf_init(&s->whole, SMALL_FILE);
 	if (size > SMALL_FILE)
 		return true;
-	n = fd_pread_all(fd, buf_space(&s->whole, SMALL_FILE), (size_t)size,
-	    0);
+	n = fd_pread_all(fd, buf_space(&s->whole, (size_t)size),
+	    (size_t)size, 0);
 	if (n < 0)
 		return false;
 	s->whole.n = (size_t)n;

@@ -187,6 +187,21 @@ record_decode(struct str *in, enum record *number, union rec_any *out)
 	return true;
 }
 
+bool
+record_skip(struct str *in, unsigned *number)
+{
+	uint64_t n;
+
+	if (in->n < FRAME_HEAD)
+		return false;
+	n = get_num(in->p + 2, 4);
+	if (n > in->n - FRAME_HEAD)
+		return false;
+	*number = (unsigned)get_num(in->p, 2);
+	*in = str_from(*in, FRAME_HEAD + (size_t)n);
+	return true;
+}
+
 size_t
 record_commit_size(void)
 {

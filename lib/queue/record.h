@@ -59,6 +59,8 @@ void		 record_encode(enum record, const void *rec, struct buf *);
  */
 bool		 record_decode(struct str *in, enum record *, union rec_any *)
 		    MUST_USE;
+/* Passes over one frame, unread: what it says that it is. */
+bool		 record_skip(struct str *in, unsigned *number) MUST_USE;
 /* Bytes of a commit frame: all are of one size. */
 size_t		 record_commit_size(void);
 /* No NUL, CR or LF: may be an address, a reply, an attribute. */
