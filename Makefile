@@ -116,6 +116,12 @@ $B/takeover/smtpd: $B/smtpd/main.o $B/tests/takeover/smtpd.o \
 	@$(CC) $(LDFLAGS) -Wl,--wrap=cmd_help -o $@ $^ $(LDLIBS)
 takeover: $B/takeover/smtpd
 
+# Puts very many messages into a queue.
+$B/bench/fill: $B/bench/fill.o $B/lib.a
+	@echo LD $@
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+fill: $B/bench/fill
+
 units: $(UNITS)
 fuzzers: $(FUZZERS)
 
@@ -147,7 +153,7 @@ programs: all manuals
 clean:
 	rm -rf build
 
-.PHONY: all links manuals takeover units fuzzers check quick fuzz soak bench peers \
+.PHONY: all links manuals takeover fill units fuzzers check quick fuzz soak bench peers \
     bench-queue programs clean
 .SECONDARY:
 -include $(shell find $B \( -path '*/peer' -o -path '*/peers' -o -path '*/programs' \) -prune -o -name '*.d' -type f -print 2>/dev/null)

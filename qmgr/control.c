@@ -32,9 +32,7 @@ void
 control_flush(struct qmgr *q)
 {
 	schedule_revive(q->schedule);
-	scan_again(q);
-	slot_flush_all(&q->incoming);
-	slot_flush_all(&q->deferred);
+	scan_flush(q);
 	qmgr_pump(q);
 }
 

@@ -112,6 +112,11 @@ struct qmgr {
 	struct heap	 deferred;
 	uint64_t	 seq;		/* of slots, in the order they wait */
 	bool		 deferred_turn;	/* whose turn to be admitted */
+	struct {			/* of deferred/: scan.c */
+		struct queue_walk *walk;
+		bool	 again;		/* a walk is to begin */
+		bool	 flush;		/* what it finds is due */
+	} scan;
 	struct list	 messages, dirty, resolving;
 	size_t		 nparked;	/* messages: see refill.c */
 	struct list	 report_turns;	/* messages that wait for theirs */
@@ -165,13 +170,19 @@ enum flush_status site_flush(struct qmgr *, struct str domain);
 void		 site_file(struct qmgr *, struct slot *,
 		    const struct queue_message *);
 void		 site_forget(struct qmgr *, struct slot *);
+/* The scan has found one: is it for one that was asked for? */
+void		 site_found(struct qmgr *, const struct slot *);
 bool		 site_is_reading(const struct qmgr *);
 void		 site_read_more(struct qmgr *);		/* a few files on */
 
 /* scan.c: the folders, and who becomes active */
 void		 scan_start(struct qmgr *);	/* all folders, at begin */
-void		 scan_again(struct qmgr *);	/* incoming and deferred */
+/* incoming/ at once, deferred/ from now on; one that runs is run once more. */
+void		 scan_again(struct qmgr *);
+void		 scan_flush(struct qmgr *);	/* and all of it is due */
 void		 scan_incoming(struct qmgr *);
+bool		 scan_is_running(const struct qmgr *);
+void		 scan_more(struct qmgr *);	/* of deferred/, some names */
 /* Admits what is due, hands out what may start, sets the next wake-up. */
 void		 qmgr_pump(struct qmgr *);
 void		 qmgr_wake(struct qmgr *);	/* sets the wake-up alone */

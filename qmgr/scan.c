@@ -3,8 +3,10 @@
  *
  * At begin every folder is listed: incoming/ and active/ by name, deferred/
  * by name and mtime (its next attempt); no file is read before it is due.
- * Later scans find files that others put there. Admission takes turns
- * between new and deferred mail within the limits. qmgr runs it.
+ * Later scans find files that others put there. deferred/ may be huge and
+ * its disk slow: some of it is looked at between two turns of the loop, and
+ * mail is delivered meanwhile. Admission takes turns between new and deferred
+ * mail within the limits. qmgr runs it.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,6 +14,8 @@
 #include "qmgr/qmgr.h"
 
 #define ADMIT_AT_ONCE	100	/* files read before the loop turns again */
+#define SCAN_AT_ONCE	2000	/* names looked at */
+#define SCAN_MS		10	/* and no longer than that */
 #define PUMP_MS_MAX	60000
 #define REFILL_LOOK_MS	1000	/* while messages are parked */
 
@@ -58,33 +62,33 @@ found_active(void *ctx, const char *id)
  * Due at its mtime. One that lies further ahead than any back-off was not
  * set by us, or the wall clock went back since: it does not wait longer.
  */
-static bool
-found_deferred(void *ctx, const char *id)
+static void
+found_deferred(struct qmgr *q, const char *id)
 {
-	struct qmgr *q = ctx;
 	int64_t wait;
+	struct slot *s;
 	struct stat st;
 
 	if (slot_get(q, str_of(id)) != NULL)
-		return true;
+		return;
 	if (queue_stat(&q->queue, Q_DEFERRED, id, &st) != 0)
-		return true;		/* gone again */
+		return;			/* gone again */
 	wait = (int64_t)st.st_mtime - clock_wall_s();
 	if (wait > q->conf.maximal_backoff_time)
 		wait = q->conf.maximal_backoff_time;
 	if (wait < 0)
 		wait = 0;
-	slot_wait(q, slot_new(q, str_of(id)), Q_DEFERRED,
-	    clock_steady_ms() + wait * 1000);
-	return true;
+	s = slot_new(q, str_of(id));
+	slot_wait(q, s, Q_DEFERRED, clock_steady_ms() + wait * 1000);
+	if (q->scan.flush)
+		slot_flush(q, s);
+	else
+		site_found(q, s);
 }
 
 static void
-scan(struct qmgr *q, enum queue_dir dir,
-    bool (*fn)(void *ctx, const char *id), void *ctx)
+warn(enum queue_dir dir, int err)
 {
-	int err = queue_scan(&q->queue, dir, fn, ctx);
-
 	if (err != 0)
 		log_warn("scan of queue %s: %s", queue_dir_names[dir],
 		    strerror(err));
@@ -95,14 +99,15 @@ scan_incoming(struct qmgr *q)
 {
 	struct incoming in = { q, early_delivered(q) };
 
-	scan(q, Q_INCOMING, found_incoming, &in);
+	warn(Q_INCOMING, queue_scan(&q->queue, Q_INCOMING, found_incoming,
+	    &in));
 	map_free(&in.delivered);
 }
 
 void
 scan_start(struct qmgr *q)
 {
-	scan(q, Q_ACTIVE, found_active, q);
+	warn(Q_ACTIVE, queue_scan(&q->queue, Q_ACTIVE, found_active, q));
 	scan_again(q);
 }
 
@@ -110,7 +115,53 @@ void
 scan_again(struct qmgr *q)
 {
 	scan_incoming(q);
-	scan(q, Q_DEFERRED, found_deferred, q);
+	q->scan.again = true;
+}
+
+void
+scan_flush(struct qmgr *q)
+{
+	scan_again(q);
+	q->scan.flush = true;
+	slot_flush_all(&q->incoming);
+	slot_flush_all(&q->deferred);
+}
+
+bool
+scan_is_running(const struct qmgr *q)
+{
+	return q->scan.walk != NULL || q->scan.again;
+}
+
+static void
+end_scan(struct qmgr *q)
+{
+	warn(Q_DEFERRED, queue_walk_error(q->scan.walk));
+	queue_walk_free(&q->scan.walk);
+	/* What was asked for meanwhile may have missed some. */
+	q->scan.flush = q->scan.flush && q->scan.again;
+}
+
+void
+scan_more(struct qmgr *q)
+{
+	int64_t until = clock_steady_ms() + SCAN_MS;
+	const char *id;
+
+	if (q->scan.walk == NULL) {
+		q->scan.again = false;
+		q->scan.walk = queue_walk_new(&q->queue, Q_DEFERRED);
+	}
+	for (int n = 0; n < SCAN_AT_ONCE; n++) {
+		id = queue_walk_next(q->scan.walk);
+		if (id == NULL) {
+			end_scan(q);
+			return;
+		}
+		found_deferred(q, id);
+		if (clock_steady_ms() > until)
+			return;
+	}
 }
 
 /* New and deferred mail take turns, each in the order that it was due. */
@@ -148,7 +199,7 @@ qmgr_wake(struct qmgr *q)
 
 	if (!q->begun || (q->incoming.n == 0 && q->deferred.n == 0 &&
 	    list_empty(&q->resolving) && !site_is_reading(q) &&
-	    schedule_wake_ms(q->schedule) == INT64_MAX &&
+	    !scan_is_running(q) && schedule_wake_ms(q->schedule) == INT64_MAX &&
 	    !schedule_is_burying(q->schedule) && q->nparked == 0 &&
 	    timer_is_set(q->pump)))
 		return;
@@ -161,7 +212,7 @@ qmgr_wake(struct qmgr *q)
 	if (wake < INT64_MAX && wake - now < ms)
 		ms = wake > now ? wake - now : 0;
 	if (!list_empty(&q->resolving) || site_is_reading(q) ||
-	    schedule_is_burying(q->schedule))
+	    scan_is_running(q) || schedule_is_burying(q->schedule))
 		ms = 0;
 	else if (q->nparked > 0 && ms > REFILL_LOOK_MS)
 		ms = REFILL_LOOK_MS;
@@ -181,6 +232,8 @@ qmgr_pump(struct qmgr *q)
 	    (size_t)q->conf.qmgr_message_recipient_limit);
 	refill_sweep(q, now);
 	resolve_more(q);
+	if (scan_is_running(q))
+		scan_more(q);
 	while (n < ADMIT_AT_ONCE && qmgr_has_room(q) &&
 	    (s = next_due(q, now)) != NULL) {
 		message_open(q, s);

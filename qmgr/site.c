@@ -6,8 +6,9 @@
  * deferred recipients. After a start nothing is filed: the first question
  * has the deferred files read, some between two turns of the loop, and each
  * is filed then; so whoever was asked for meanwhile is flushed as it is
- * found. A message for more than SITES_MAX domains is filed under "*" and
- * goes with any of them. qmgr runs it.
+ * found. So are files that a scan finds meanwhile. A message for more than
+ * SITES_MAX domains is filed under "*" and goes with any of them. qmgr runs
+ * it.
  */
 #include <fcntl.h>
 #include "address/address.h"
@@ -130,20 +131,36 @@ flush_all_of(struct qmgr *q, struct site *site)
 		slot_flush(q, container_of(l, struct site_ref, in_site)->slot);
 }
 
+static void
+add_unread(struct qmgr *q, const struct slot *s)
+{
+	if (s->sites != NULL)
+		return;
+	buf_puts(&q->unread, s->id);
+	buf_putc(&q->unread, '\0');
+}
+
 /* Those that nobody has read since the start. */
 static void
 list_unread(struct qmgr *q)
 {
 	q->unread_at = 0;
-	for (size_t i = 0; i < q->deferred.n; i++) {
-		const struct slot *s = container_of(q->deferred.v[i],
-		    struct slot, due);
+	for (size_t i = 0; i < q->deferred.n; i++)
+		add_unread(q, container_of(q->deferred.v[i], struct slot,
+		    due));
+}
 
-		if (s->sites != NULL)
-			continue;
-		buf_puts(&q->unread, s->id);
-		buf_putc(&q->unread, '\0');
-	}
+void
+site_found(struct qmgr *q, const struct slot *s)
+{
+	if (!list_empty(&q->asked))
+		add_unread(q, s);
+}
+
+static bool
+has_unread(const struct qmgr *q)
+{
+	return q->unread_at < q->unread.n;
 }
 
 enum flush_status
@@ -170,9 +187,10 @@ site_flush(struct qmgr *q, struct str name)
 	buf_free(&b);
 	flush_all_of(q, site);
 	flush_all_of(q, site_get(q, STR(MANY)));
-	if (!site_is_reading(q))
+	if (!has_unread(q))
 		list_unread(q);
-	if (site_is_reading(q) && list_empty(&site->asked))
+	if ((has_unread(q) || scan_is_running(q)) &&
+	    list_empty(&site->asked))
 		list_append(&q->asked, &site->asked);
 	free_if_idle(q, site_get(q, STR(MANY)));
 	free_if_idle(q, site);
@@ -183,7 +201,7 @@ site_flush(struct qmgr *q, struct str name)
 bool
 site_is_reading(const struct qmgr *q)
 {
-	return q->unread_at < q->unread.n;
+	return !list_empty(&q->asked);
 }
 
 /* Files it, and flushes it where it is for one who was asked for. */
@@ -211,7 +229,7 @@ read_one(struct qmgr *q, struct slot *s)
 void
 site_read_more(struct qmgr *q)
 {
-	for (int n = 0; n < FILES_AT_ONCE && site_is_reading(q); n++) {
+	for (int n = 0; n < FILES_AT_ONCE && has_unread(q); n++) {
 		struct str id = str_of(q->unread.p + q->unread_at);
 		struct slot *s = slot_get(q, id);
 
@@ -219,10 +237,12 @@ site_read_more(struct qmgr *q)
 		if (s != NULL && s->state == SLOT_WAITS && s->sites == NULL)
 			read_one(q, s);
 	}
-	if (site_is_reading(q))
+	if (has_unread(q))
 		return;
 	buf_free(&q->unread);
 	q->unread_at = 0;
+	if (scan_is_running(q))
+		return;			/* it may find more */
 	list_each(l, &q->asked) {
 		struct site *site = container_of(l, struct site, asked);
 

@@ -239,6 +239,16 @@ class Instance:
         with self.smtp() as s:
             return s.sendmail(sender, to or [self.addr("ann")], text)
 
+    def fill(self, n, to, wait_s=3600):
+        """n deferred messages, while it is stopped."""
+        p = subprocess.run(["make", "-s", "-C", TOP, "B=" + BUILD, "fill"], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, timeout=300)
+        need(p.returncode == 0, "bench/fill does not build", p.stdout)
+        spool = os.path.join(self.dir, "spool")
+        owner = os.stat(os.path.join(spool, "deferred"))
+        self._run([os.path.join(BUILD, "bench", "fill"), "-q", spool, "-n", str(n), "-t", to, "-w", str(wait_s)],
+                  **(dict(user=owner.st_uid, group=owner.st_gid) if is_root() else {}))
+
     def queue(self):
         """Queue ids in all directories."""
         found = []

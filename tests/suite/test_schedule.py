@@ -114,6 +114,29 @@ def test_partly_delivered():
         i.close()
 
 
+def test_huge_queue():
+    """While very many are looked at, new mail passes; whoever is asked for is found."""
+    n = 3000
+    i = routed(LATER)
+    try:
+        i.stop()
+        i.fill(n, "a@relay.test")
+        i.fill(n, "b@other.test")
+        i.start()
+        i.run("postqueue", "-s", "relay.test")
+        i.send("Subject: new\n\nnew\n")
+        need(i.wait_mails("ann", 1), i.log()[-1500:])
+        need(wait_for(lambda: i.log().count("to=<a@relay.test>") >= n, 60), "asked for, and not tried")
+        need("to=<b@other.test>" not in i.log(), "others were tried")
+        i.stop()
+        i.start()
+        reroute(i, NOW)
+        i.run("postqueue", "-f")
+        need(wait_for(lambda: not ids(i), 60), "not flushed", len(ids(i)))
+    finally:
+        i.close()
+
+
 def test_etrn():
     i, both, upper, other, third = waiting()
     try:

@@ -3,10 +3,15 @@
  * put in, moved and taken out between; two heaps, one map. And how long mail
  * waits for its turn at a next host.
  */
+#include <sys/stat.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "qmgr/qmgr.h"
 
@@ -166,6 +171,133 @@ test_early_wait(void **state)
 	assert_true(early_takes_ms(&d, 8) > 1e9);
 }
 
+/* --- scans --- */
+
+enum { FILES = 4500 };		/* more than one turn looks at */
+
+static void
+put_file(struct qmgr *q, unsigned i, int64_t due_s)
+{
+	const struct timespec due[2] = { { due_s, 0 }, { due_s, 0 } };
+	char id[32];
+	int fd;
+
+	snprintf(id, sizeof(id), "%08X", i * 2654435761U);
+	fd = queue_open_file(&q->queue, Q_DEFERRED, id, O_WRONLY | O_CREAT,
+	    0600);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(futimens(fd, due), 0);
+	close(fd);
+}
+
+static void
+start_scan(struct qmgr *q, char *spool)
+{
+	const char *bad;
+	char path[96];
+
+	start(q);
+	list_init(&q->asked);
+	q->conf.maximal_backoff_time = 4000;
+	assert_non_null(mkdtemp(spool));
+	for (int d = 0; d < Q__MAX; d++) {
+		snprintf(path, sizeof(path), "%s/%s", spool,
+		    queue_dir_names[d]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	assert_int_equal(queue_open(&q->queue, spool, STR("deferred"), 1,
+	    &bad), 0);
+	for (unsigned i = 0; i < FILES; i++)
+		put_file(q, i, clock_wall_s() + (i % 2 ? 1000 : 1000000));
+}
+
+static void
+end_scan(struct qmgr *q, const char *spool)
+{
+	char cmd[128];
+
+	queue_close(&q->queue);
+	stop(q);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", spool);
+	assert_int_equal(system(cmd), 0);
+}
+
+/* How many wait until now, for a try later, and for one much later. */
+static void
+count_due(const struct qmgr *q, size_t due[3])
+{
+	int64_t now = clock_steady_ms();
+
+	memset(due, 0, 3 * sizeof(due[0]));
+	for (size_t i = 0; i < q->deferred.n; i++) {
+		const struct slot *s = container_of(q->deferred.v[i],
+		    struct slot, due);
+		int64_t wait = s->due.key - now;
+
+		assert_true(s->flush == (wait <= 0) && wait <= 4000 * 1000);
+		due[wait <= 0 ? 0 : wait <= 1000 * 1000 ? 1 : 2]++;
+	}
+}
+
+/* In portions; each is due at its mtime, but not later than any back-off. */
+static void
+test_scan(void **state)
+{
+	char spool[] = "/tmp/qmgr-test-XXXXXX";
+	struct qmgr q;
+	size_t due[3], before = 0, turns = 0;
+
+	(void)state;
+	start_scan(&q, spool);
+	scan_again(&q);
+	for (; scan_is_running(&q); turns++) {
+		assert_true(q.deferred.n == FILES || turns == 0 ||
+		    q.deferred.n > before);
+		before = q.deferred.n;
+		scan_more(&q);
+	}
+	assert_true(turns > 1);
+	count_due(&q, due);
+	assert_int_equal(due[0], 0);
+	assert_int_equal(due[1], FILES / 2);
+	assert_int_equal(due[2], FILES - FILES / 2);
+	scan_again(&q);
+	while (scan_is_running(&q))
+		scan_more(&q);
+	assert_int_equal(q.deferred.n, FILES);
+	end_scan(&q, spool);
+}
+
+/* A flush amid a scan means all: what was found, what is yet to be, and what
+ * came where the scan has been. */
+static void
+test_flush_amid_scan(void **state)
+{
+	char spool[] = "/tmp/qmgr-test-XXXXXX";
+	struct qmgr q;
+	size_t due[3];
+
+	(void)state;
+	start_scan(&q, spool);
+	scan_again(&q);
+	scan_more(&q);
+	assert_in_range(q.deferred.n, 1, FILES - 1);
+	scan_flush(&q);
+	for (unsigned i = 0; i < 100; i++)
+		put_file(&q, FILES + i, clock_wall_s() + 1000);
+	while (scan_is_running(&q))
+		scan_more(&q);
+	count_due(&q, due);
+	assert_int_equal(due[0], FILES + 100);
+	put_file(&q, FILES + 100, clock_wall_s() + 1000);
+	scan_again(&q);			/* and later ones are not meant */
+	while (scan_is_running(&q))
+		scan_more(&q);
+	count_due(&q, due);
+	assert_int_equal(due[1], 1);
+	end_scan(&q, spool);
+}
+
 int
 main(void)
 {
@@ -175,6 +307,8 @@ main(void)
 		cmocka_unit_test(test_small),
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_early_wait),
+		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_flush_amid_scan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
