@@ -90,10 +90,11 @@ void		 stores_open(struct auth *, struct problems *);
  * the password (saslauthd, pam) is FOUND with an empty record and *ask set.
  */
 enum store_ask { ASK_NOBODY, ASK_SASLAUTHD, ASK_PAM };
-enum found	 stores_find(struct stores *, struct str user, size_t *at,
+enum found	 stores_find(struct auth *, struct str user, size_t *at,
 		    struct buf *record, enum store_ask *ask) MUST_USE;
 bool		 stores_secret(void *auth, const char *scheme, struct str user,
 		    struct buf *credential);
+bool		 stores_have_sasldb(const struct stores *);
 /* auth_mechanisms, less those that not every user could use. */
 void		 stores_mechanisms(struct auth *, struct buf *out);
 

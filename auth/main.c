@@ -65,11 +65,13 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	stores_open(a, p);
 	clients_open(a, p);
 	relay_open(a, p);
-	if (service_checks(service))
-		return;
 	/* While files can be opened: plug-ins, OpenSSL's own. */
-	password_warm_up();
-	login_start();
+	if (!login_start(stores_have_sasldb(a->stores)))
+		problem_add(p, service_checks(service), NULL, 0,
+		    "auth_stores: sasldb: Cyrus SASL's plug-in is not there; "
+		    "Debian has it in libsasl2-modules-db");
+	if (!service_checks(service))
+		password_warm_up();
 }
 
 static void

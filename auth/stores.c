@@ -1,24 +1,29 @@
 /*
  * stores - who knows passwords: auth_stores, in its order.
  *
- * The user database and tables are files, and answer at once. saslauthd and
+ * The user database, sasldb and tables are files, and answer at once. saslauthd and
  * PAM are asked with the password (verify.c), so only PLAIN and LOGIN reach
  * them.
  */
 #include "auth/auth.h"
 
-enum kind { USERS, TABLE, SASLAUTHD, PAM };
+enum kind { USERS, TABLE, SASLDB, SASLAUTHD, PAM };
 struct store {
 	enum kind      kind;
 	struct users  *users;
 	struct table  *table;
 	const char    *text;
 };
-struct stores { struct store *v; size_t n; };
+struct stores {
+	struct store *v;
+	size_t	      n;
+	uint8_t	      secret[32];	/* where no database has one */
+};
 
 static void	open_store(struct auth *, struct store *, struct str word,
 		    struct buf *why);
-static enum found ask(struct store *, struct str user, struct buf *record);
+static enum found ask(struct auth *, struct store *, struct str user,
+		    struct buf *record);
 
 void
 stores_open(struct auth *a, struct problems *p)
@@ -32,6 +37,7 @@ stores_open(struct auth *a, struct problems *p)
 
 	file = conf_where(conf, STR("auth_stores"), &line);
 	a->stores = s;
+	random_bytes(s->secret, sizeof(s->secret));
 	while (conf_list_next(&list, &word)) {
 		s->v = mem_grow(s->v, s->n + 1, sizeof(*s->v));
 		s->v[s->n] = (struct store){ 0 };
@@ -55,6 +61,8 @@ open_store(struct auth *a, struct store *s, struct str word, struct buf *why)
 		s->kind = SASLAUTHD;
 	} else if (str_eq_nocase(word, STR("pam"))) {
 		s->kind = PAM;
+	} else if (str_eq_nocase(word, STR("sasldb"))) {
+		s->kind = SASLDB;
 	} else if (str_eq_nocase(word, STR("users"))) {
 		s->kind = USERS;
 		/* Not made yet is no mistake: logins say so, one by one. */
@@ -73,10 +81,34 @@ open_store(struct auth *a, struct store *s, struct str word, struct buf *why)
 	}
 }
 
+static bool
+has_kind(const struct stores *s, enum kind kind)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i].kind == kind)
+			return true;
+	return false;
+}
+
+bool
+stores_have_sasldb(const struct stores *s)
+{
+	return has_kind(s, SASLDB);
+}
+
+static const char *
+error_of(struct store *s)
+{
+	if (s->kind == USERS)
+		return users_error(s->users);
+	return s->kind == TABLE ? table_error(s->table) : "can't be read";
+}
+
 enum found
-stores_find(struct stores *s, struct str user, size_t *at, struct buf *record,
+stores_find(struct auth *a, struct str user, size_t *at, struct buf *record,
     enum store_ask *who)
 {
+	struct stores *s = a->stores;
 	enum found found;
 
 	*who = ASK_NOBODY;
@@ -88,11 +120,9 @@ stores_find(struct stores *s, struct str user, size_t *at, struct buf *record,
 			*who = store->kind == PAM ? ASK_PAM : ASK_SASLAUTHD;
 			return FOUND;
 		}
-		found = ask(store, user, record);
+		found = ask(a, store, user, record);
 		if (found == RETRY)
-			log_warn("%s: %s", store->text, store->kind == USERS ?
-			    users_error(store->users) :
-			    table_error(store->table));
+			log_warn("%s: %s", store->text, error_of(store));
 		if (found != NONE)
 			return found;
 	}
@@ -100,7 +130,35 @@ stores_find(struct stores *s, struct str user, size_t *at, struct buf *record,
 }
 
 static enum found
-ask(struct store *s, struct str user, struct buf *record)
+ask_sasldb(struct auth *a, struct str user, struct buf *record)
+{
+	struct buf path, realm, password;
+	enum found found;
+
+	if (!user_name_valid(user))
+		return NONE;
+	buf_init(&path, 4096);
+	buf_init(&realm, 4096);
+	buf_init(&password, PASSWORD_MAX + 1);
+	buf_str(&path, a->conf.auth_sasldb_path);
+	buf_str(&realm, a->hostname);
+	found = sasldb_find(buf_cstr(&path), buf_cstr(&realm), user,
+	    &password);
+	buf_clear(record);
+	if (found == FOUND) {
+		/* It may have blanks, and a record is words. */
+		buf_puts(record, "{PLAIN.b64}");
+		base64_encode(buf_view(&password), record);
+	}
+	password_wipe(password.p, password.n);
+	buf_free(&path);
+	buf_free(&realm);
+	buf_free(&password);
+	return found;
+}
+
+static enum found
+ask(struct auth *a, struct store *s, struct str user, struct buf *record)
 {
 	struct str v;
 
@@ -123,11 +181,38 @@ ask(struct store *s, struct str user, struct buf *record)
 			break;
 		}
 		return RETRY;
+	case SASLDB:
+		return ask_sasldb(a, user, record);
 	case SASLAUTHD:
 	case PAM:
 		break;
 	}
 	return NONE;
+}
+
+/*
+ * sasldb has passwords in the clear: keys are made of them, and at the same
+ * cost of no password (plain is empty) for a user who is not there.
+ */
+static bool
+derive(const char *scheme, const uint8_t secret[32], struct str user,
+    struct str plain, struct buf *credential)
+{
+	struct buf password;
+	char chance[32];
+	bool good = true;
+
+	buf_init(&password, PASSWORD_MAX + 1);
+	random_bytes(chance, sizeof(chance));
+	if (plain.n == 0)
+		buf_add(&password, chance, sizeof(chance));
+	else
+		good = password_plain(plain, &password);
+	good = good && scram_derive(scheme, (struct str){ (const char *)secret, 32 },
+	    user, buf_view(&password), credential);
+	password_wipe(password.p, password.n);
+	buf_free(&password);
+	return good;
 }
 
 /* A key for whoever asks; the same answer each time for one who has none. */
@@ -136,16 +221,19 @@ stores_secret(void *ctx, const char *scheme, struct str user,
     struct buf *credential)
 {
 	struct auth *a = ctx;
-	struct str found = { NULL, 0 };
+	struct str found = { NULL, 0 }, plain = { NULL, 0 };
 	struct buf record, folded;
 	uint8_t secret[32];
 	bool fault = false;
 
 	buf_init(&record, USER_RECORD_MAX);
 	buf_init(&folded, USER_NAME_MAX * 2);
-	for (size_t i = 0; i < a->stores->n && found.n == 0 && !fault; i++) {
+	user_name_fold(user, &folded);
+	memcpy(secret, a->stores->secret, sizeof(secret));
+	for (size_t i = 0; i < a->stores->n && found.n == 0 && plain.n == 0 &&
+	    !fault; i++) {
 		struct store *s = &a->stores->v[i];
-		enum found f = ask(s, user, &record);
+		enum found f = ask(a, s, user, &record);
 
 		fault = f == RETRY || (s->kind == USERS &&
 		    !users_secret(s->users, secret));
@@ -153,6 +241,8 @@ stores_secret(void *ctx, const char *scheme, struct str user,
 		    USER_DISABLED) || !record_credential(buf_view(&record),
 		    scheme, &found)))
 			found.n = 0;
+		if (f == FOUND && s->kind == SASLDB && found.n == 0)
+			plain = buf_view(&record);
 	}
 	if (found.n > 0)
 		buf_str(credential, found);
@@ -161,8 +251,10 @@ stores_secret(void *ctx, const char *scheme, struct str user,
 		buf_puts(credential, "{PLAIN}");
 		base64_encode((struct str){ (char *)secret, sizeof(secret) },
 		    credential);
+	} else if (!fault && has_kind(a->stores, SASLDB)) {
+		fault = !derive(scheme, secret, buf_view(&folded), plain,
+		    credential);
 	} else if (!fault) {
-		user_name_fold(user, &folded);
 		scram_fake(scheme, (struct str){ (char *)secret,
 		    sizeof(secret) }, buf_view(&folded), credential);
 	}
@@ -177,8 +269,9 @@ static bool
 serves_all(struct auth *a, const char *scheme)
 {
 	for (size_t i = 0; i < a->stores->n; i++)
-		if (a->stores->v[i].kind != USERS ||
-		    !users_all_have(a->stores->v[i].users, scheme))
+		if (a->stores->v[i].kind != SASLDB &&
+		    (a->stores->v[i].kind != USERS ||
+		    !users_all_have(a->stores->v[i].users, scheme)))
 			return false;
 	return a->stores->n > 0;
 }

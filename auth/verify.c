@@ -151,7 +151,7 @@ next(struct check *c)
 	struct buf record;
 
 	buf_init(&record, USER_RECORD_MAX);
-	switch (stores_find(a->stores, str_of(c->user), &c->at, &record,
+	switch (stores_find(a, str_of(c->user), &c->at, &record,
 	    &who)) {
 	case FOUND:
 		if (who != ASK_NOBODY) {

@@ -88,6 +88,35 @@ password_scheme(struct str c, struct str *text)
 	return str_first(name, str_chr(name, '.'));
 }
 
+bool
+password_plain(struct str credential, struct buf *out)
+{
+	struct str text, name = password_scheme(credential, &text);
+	const struct scheme *s = find(name);
+
+	if (s == NULL || s->check != check_plain)
+		return false;
+	/* The only one whose text does not show how it is written. */
+	if (str_starts_nocase(str_from(credential, name.n + 1), STR(".b64")))
+		return base64_decode(text, out);
+	buf_str(out, text);
+	return !out->full;
+}
+
+static enum password_verdict
+check_clear(struct str credential, struct str password)
+{
+	enum password_verdict verdict = PASSWORD_FAULT;
+	struct buf text;
+
+	buf_init(&text, CREDENTIAL_MAX);
+	if (password_plain(credential, &text))
+		verdict = check_plain(NULL, buf_view(&text), password);
+	password_wipe(text.p, text.n);
+	buf_free(&text);
+	return verdict;
+}
+
 enum password_verdict
 password_check(struct str credential, struct str password)
 {
@@ -99,7 +128,8 @@ password_check(struct str credential, struct str password)
 	/* NUL ends a C string: "secret\0junk" is not "secret". */
 	if (password.n > PASSWORD_MAX || str_chr(password, '\0') < password.n)
 		return PASSWORD_WRONG;
-	return s->check(s, text, password);
+	return s->check == check_plain ?
+	    check_clear(credential, password) : s->check(s, text, password);
 }
 
 const char *

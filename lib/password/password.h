@@ -24,6 +24,9 @@ enum password_verdict password_check(struct str credential,
 		    struct str password) MUST_USE;
 /* NULL, or why it is no credential that we can check. Static text. */
 const char	*password_refusal(struct str credential);
+/* The password itself, where the credential is {PLAIN} or {PLAIN.b64}. */
+bool		 password_plain(struct str credential, struct buf *out)
+		    MUST_USE;
 /* Quick to guess, once stolen: SHA without rounds, MD5, plain text. */
 bool		 password_is_weak(struct str credential);
 /* "ARGON2ID", "SCRAM-SHA-256" ... False: this scheme is not made any more. */
@@ -55,6 +58,13 @@ bool		 scram_parse(struct str credential, struct scram *);
  */
 void		 scram_fake(const char *scheme, struct str secret,
 		    struct str user, struct buf *out);
+/*
+ * Keys made of a password that is kept in the clear. The salt is of secret
+ * and user: the same each time, as scram_fake's is.
+ */
+bool		 scram_derive(const char *scheme, struct str secret,
+		    struct str user, struct str password, struct buf *out)
+		    MUST_USE;
 /*
  * The client's half. first: "n,,n=user,r=nonce"; answer: to what the server
  * said first, and the server's own proof, which comes last ("v=..."). False:

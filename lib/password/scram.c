@@ -54,10 +54,10 @@ derive(const char *digest, struct str password, struct str salt,
 }
 
 static void
-put(const char *scheme, struct str salt, const struct keys *k,
+put(const char *scheme, int iterations, struct str salt, const struct keys *k,
     struct buf *out)
 {
-	buf_printf(out, "{%s}%d,", scheme, ITERATIONS);
+	buf_printf(out, "{%s}%d,", scheme, iterations);
 	base64_encode(salt, out);
 	buf_putc(out, ',');
 	base64_encode((struct str){ (const char *)k->stored, k->n }, out);
@@ -76,7 +76,7 @@ scram_make(const char *scheme, struct str password, struct buf *out)
 	random_bytes(bytes, sizeof(bytes));
 	if (digest == NULL || !derive(digest, password, salt, ITERATIONS, &k))
 		return false;
-	put(scheme, salt, &k, out);
+	put(scheme, ITERATIONS, salt, &k, out);
 	return !out->full;
 }
 
@@ -140,25 +140,50 @@ check_scram(const struct scheme *scheme, struct str text, struct str password)
 	return verdict;
 }
 
-void
-scram_fake(const char *scheme, struct str secret, struct str user,
-    struct buf *out)
+static void
+salt_of(const char *scheme, struct str secret, struct str user,
+    uint8_t salt[32])
 {
-	const char *digest = digest_of(str_of(scheme));
-	uint8_t salt[32];
 	struct buf text;
-	struct keys k;
 
 	buf_init(&text, 4096);
 	buf_printf(&text, "%s ", scheme);
 	buf_str(&text, str_first(user, 1024));
 	password_mac(secret, buf_view(&text), salt);
 	buf_free(&text);
+}
+
+void
+scram_fake(const char *scheme, struct str secret, struct str user,
+    struct buf *out)
+{
+	const char *digest = digest_of(str_of(scheme));
+	uint8_t salt[32];
+	struct keys k;
+
+	salt_of(scheme, secret, user, salt);
 	/* Keys of chance: nothing hashes to them, so no proof fits. */
 	k.n = digest != NULL && strcmp(digest, "SHA1") == 0 ? 20 : 32;
 	random_bytes(k.stored, k.n);
 	random_bytes(k.server, k.n);
-	put(scheme, (struct str){ (char *)salt, SALT_SIZE }, &k, out);
+	put(scheme, ITERATIONS, (struct str){ (char *)salt, SALT_SIZE }, &k,
+	    out);
+}
+
+bool
+scram_derive(const char *scheme, struct str secret, struct str user,
+    struct str password, struct buf *out)
+{
+	const char *digest = digest_of(str_of(scheme));
+	uint8_t bytes[32];
+	struct str salt = { (char *)bytes, SALT_SIZE };
+	struct keys k;
+
+	salt_of(scheme, secret, user, bytes);
+	if (digest == NULL || !derive(digest, password, salt, SCRAM_LEAST, &k))
+		return false;
+	put(scheme, SCRAM_LEAST, salt, &k, out);
+	return !out->full;
 }
 
 /* One attribute "X=value" up to a comma; its bytes are printable. */

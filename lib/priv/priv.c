@@ -238,6 +238,7 @@ priv_enter(const struct process_row *row, const struct priv_names *names,
 			break;
 		case OWNER_AUTH:
 			named_identity(who, names->auth);
+			all_groups(who, names->auth);
 			break;
 		case OWNER_PAM:
 			named_identity(who, names->pam);

@@ -34,8 +34,11 @@ struct login_server {			/* the process's */
 	bool	  (*secret)(void *ctx, const char *scheme, struct str user,
 		    struct buf *credential);
 };
-/* Once, as long as files can be opened. Dies where libsasl does not start. */
-void		 login_start(void);
+/*
+ * Once, as long as files can be opened. Dies where libsasl does not start;
+ * false: it has no plug-in for sasldb.
+ */
+bool		 login_start(bool with_sasldb);
 
 struct login_facts {
 	const char *service;		/* "smtp" */
@@ -73,4 +76,8 @@ enum login_step	 login_next(struct login *, struct str in, struct buf *out);
 struct str	 login_user(const struct login *);
 struct str	 login_password(const struct login *);
 const char	*login_reason(const struct login *);
+
+/* The password, in the clear, of user@realm; user may have a realm itself. */
+enum found	 sasldb_find(const char *path, const char *realm,
+		    struct str user, struct buf *password) MUST_USE;
 #endif

@@ -8,6 +8,7 @@
 #include <sasl/sasl.h>
 #include <sasl/saslplug.h>
 
+#include "sasl/internal.h"
 #include "sasl/login.h"
 #include "sys/sys.h"
 
@@ -57,26 +58,37 @@ static enum login_step failed(struct login *, const char *reason);
 static bool	set_facts(struct login *, const struct login_facts *);
 static void	note_user(struct login *, struct str message);
 
-/* libsasl calls what it knows the type of by the number beside it. */
-static int
-(*proc(void (*fn)(void)))(void)
+int
+(*login_proc(void (*fn)(void)))(void)
 {
 	union { void (*in)(void); int (*out)(void); } u = { .in = fn };
 
 	return u.out;
 }
-#define PROC(fn) proc((void (*)(void))(fn))
 
-void
-login_start(void)
+static void
+on_plugin(sasl_auxprop_plug_t *plug, sasl_info_callback_stage_t stage,
+    void *ctx)
 {
+	bool *found = ctx;
+
+	if (stage == SASL_INFO_LIST_MECH && plug != NULL)
+		*found = true;
+}
+
+bool
+login_start(bool with_sasldb)
+{
+	bool found = false;
 	/* libsasl keeps the pointer: the callbacks have no state. */
 	static const sasl_callback_t none = { SASL_CB_LIST_END, NULL, NULL };
 	sasl_callback_t *cb = mem_new(4 * sizeof(*cb));
 	int result;
 
 	cb[0] = (sasl_callback_t){ SASL_CB_GETOPT, PROC(option), NULL };
-	cb[1] = (sasl_callback_t){ SASL_CB_VERIFYFILE, PROC(may_load), NULL };
+	/* Its context is but a sign: sasldb's plug-in, too. */
+	cb[1] = (sasl_callback_t){ SASL_CB_VERIFYFILE, PROC(may_load),
+	    with_sasldb ? cb : NULL };
 	cb[2] = (sasl_callback_t){ SASL_CB_LOG, PROC(on_log), NULL };
 	cb[3] = none;
 	/* Once: a plug-in that is added twice is asked twice. */
@@ -87,6 +99,9 @@ login_start(void)
 	if (result != SASL_OK)
 		die("libsasl does not start: %s",
 		    sasl_errstring(result, NULL, NULL));
+	if (with_sasldb)
+		(void)auxprop_plugin_info("sasldb", on_plugin, &found);
+	return found == with_sasldb;
 }
 
 struct login *
@@ -355,16 +370,17 @@ option(void *ctx, const char *plugin, const char *name, const char **value,
 	return SASL_FAIL;
 }
 
-/* libsasl would load every file of its directory. */
+/* libsasl would load every file of its directory. ctx: sasldb's, too. */
 static int
 may_load(void *ctx, const char *file, sasl_verify_type_t type)
 {
 	const char *slash = strrchr(file, '/');
 
-	(void)ctx;
 	if (type != SASL_VRFY_PLUGIN)
 		return SASL_OK;
 	file = slash != NULL ? slash + 1 : file;
+	if (ctx != NULL && strncmp(file, "libsasldb.", 10) == 0)
+		return SASL_OK;
 	for (size_t i = 0; i < nitems(plugins); i++)
 		if (strncmp(file, plugins[i], strlen(plugins[i])) == 0)
 			return SASL_OK;
@@ -434,20 +450,20 @@ supply(struct login *l, sasl_server_params_t *params, const char *property,
     struct str user)
 {
 	struct buf credential, value;
-	struct str text;
 	int result = SASL_FAIL;
+	bool good;
 
 	buf_init(&credential, CREDENTIAL_MAX);
 	buf_init(&value, CREDENTIAL_MAX);
-	if (l->server->secret(l->server->ctx, l->scheme, user, &credential)) {
-		if (strcmp(l->scheme, "PLAIN") == 0) {
-			(void)password_scheme(buf_view(&credential), &text);
-			buf_str(&value, text);
-		} else
-			put_keys(buf_view(&credential), &value);
+	good = l->server->secret(l->server->ctx, l->scheme, user, &credential);
+	if (good && strcmp(l->scheme, "PLAIN") == 0)
+		good = password_plain(buf_view(&credential), &value);
+	else if (good)
+		put_keys(buf_view(&credential), &value);
+	if (good)
 		result = params->utils->prop_set(params->propctx, property,
 		    value.p, (int)value.n);
-	} else
+	else
 		l->fault = true;
 	password_wipe(credential.p, credential.n);
 	password_wipe(value.p, value.n);

@@ -424,6 +424,54 @@ def test_stores():
         shutil.rmtree(where, ignore_errors=True)
 
 
+def test_sasldb():
+    """The database of saslpasswd2: all mechanisms, since it holds clear text."""
+    with instance("auth_stores = sasldb", "auth_sasldb_path = $config_directory/sasldb2", "auth_mechanisms = "
+                  "plain login scram-sha-256 scram-sha-1 cram-md5", users=()) as i:
+        path = os.path.join(i.etc, "sasldb2")
+        need(say_plain(i, "ann", "x").startswith("454"), "there is none yet")
+
+        def put(realm, user, password):
+            subprocess.run(["saslpasswd2", "-p", "-c", "-f", path, "-u", realm, user], check=True,
+                           input=password.encode())
+            os.chmod(path, 0o644)
+        put("mx.example.test", "ann", PASSWORD)
+        put("far.test", "ann", "another")
+        need(say_plain(i, "ann").startswith("235"), i.log()[-900:])
+        need(say_plain(i, "ann@far.test", "another").startswith("235"))
+        need(say_plain(i, "ann@far.test").startswith("535") and say_plain(i, "bob").startswith("535"))
+        w = hello(i)
+        need(sorted(auth_words(w)) == ["CRAM-MD5", "LOGIN", "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"], w.ehlo)
+        for name in "SCRAM-SHA-1", "SCRAM-SHA-256":
+            need(scram(w, "ann@far.test", PASSWORD, name)[0].startswith("535"), name)
+            got, state = scram(w, "ann", PASSWORD, name)
+            need(got.startswith("235"), name, got, i.log()[-900:])
+            w.close()
+            w = hello(i)
+        # Who is there does not show: the same salt each time, the same rounds.
+        told = {}
+        for user in "ann", "nobody", "ann", "nobody":
+            got, state = scram(w, user, "wrong")
+            need(got.startswith("535"), user, got)
+            need(told.setdefault(user, (state.salt, state.iterations)) == (state.salt, state.iterations), user)
+        need(told["ann"][1] == told["nobody"][1] and told["ann"][0] != told["nobody"][0], told)
+        w.close()
+        with i.smtp() as s:
+            s.ehlo()
+            s.user, s.password = "ann", PASSWORD
+            need(s.auth("CRAM-MD5", s.auth_cram_md5)[0] == 235)
+        with open(path, "wb") as f:
+            f.write(os.urandom(8192))
+        need(say_plain(i, "ann").startswith("454"), "a damaged database is no reason to say no")
+
+
+def say_plain(i, name, password=PASSWORD):
+    w = hello(i)
+    got = w.say("AUTH PLAIN " + plain(name, password))
+    w.close()
+    return got
+
+
 def test_penalties():
     """Wrong guesses make later answers late, for that address alone."""
     with instance("auth_socket = private/auth", "auth_failure_delay = 0s", "auth_penalty_free = 1",

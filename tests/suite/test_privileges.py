@@ -117,7 +117,7 @@ class Checker:
         self.expect(who, "Uid", st["Uid"], [str(pw.pw_uid)] * 4)
         self.expect(who, "Gid", st["Gid"], [str(pw.pw_gid)] * 4)
         groups = {pw.pw_gid}
-        if row["owner"] == "OWNER_PAM":     # and what it was put in
+        if row["owner"] in ("OWNER_AUTH", "OWNER_PAM"):     # and what it was put in
             groups |= set(os.getgrouplist(pw.pw_name, pw.pw_gid))
         self.expect(who, "Groups", set(st["Groups"]), {str(g) for g in groups})
 

@@ -37,6 +37,10 @@ test_schemes(void **state)
 		    "YbYMYmoVZJ9u", "x", PASSWORD_WRONG },
 		{ "{PLAIN}secret", "secret", PASSWORD_RIGHT },
 		{ "{PLAIN}secret", "secre", PASSWORD_WRONG },
+		{ "{PLAIN.b64}YSBi", "a b", PASSWORD_RIGHT },
+		{ "{plain.B64}YSBi", "YSBi", PASSWORD_WRONG },
+		{ "{PLAIN.b64}?", "x", PASSWORD_FAULT },
+		{ "{PLAIN}YSBi", "a b", PASSWORD_WRONG },
 		{ "{PLAIN-MD5}5ebe2294ecd0e0f08eab7690d2a6ee69", "secret",
 		    PASSWORD_RIGHT },
 		{ "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "secret",
@@ -149,6 +153,18 @@ test_scram_parse(void **state)
 	scram_fake("SCRAM-SHA-256", STR("secret"), STR("bob"), &b);
 	assert_memory_not_equal(a.p, b.p, 45);
 	assert_int_equal(a.n, b.n);
+	/* Keys made anew of a password fit it, with one salt for each user. */
+	buf_clear(&a);
+	buf_clear(&b);
+	assert_true(scram_derive("SCRAM-SHA-256", STR("secret"), STR("ann"),
+	    STR("pencil"), &a));
+	assert_true(scram_derive("SCRAM-SHA-256", STR("secret"), STR("ann"),
+	    STR("other"), &b));
+	assert_memory_equal(a.p, b.p, 45);
+	assert_int_equal(password_check(buf_view(&a), STR("pencil")),
+	    PASSWORD_RIGHT);
+	assert_int_equal(password_check(buf_view(&b), STR("pencil")),
+	    PASSWORD_WRONG);
 	buf_free(&a);
 	buf_free(&b);
 }
@@ -381,6 +397,6 @@ main(void)
 	};
 
 	password_warm_up();
-	login_start();
+	(void)login_start(false);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
