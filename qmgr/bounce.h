@@ -20,11 +20,16 @@ struct bounce {
 	struct str	 double_bounce;		/* with @myorigin */
 	struct str	 twobounce_recipient;	/* 2bounce_notice_recipient */
 	bool		 notify_bounce, notify_2bounce, notify_delay;
+	struct str	 error_recipient, mail_name;
+	size_t		 nnotices;		/* under way */
 	struct list	 requests;
 };
 
 /* Takes qmgr's talk over: its first message is a report. */
 void		 request_new(struct bounce *, struct talk *);
+/* What smtp or lmtp tells of a session. */
+void		 notice_send(struct bounce *, enum role from,
+		    const struct msg_notice *);
 /* cleanup reads again. */
 void		 requests_resume(struct bounce *, struct channel *);
 #endif

@@ -72,6 +72,8 @@ configure(void *ctx, struct service *service)
 	b->notify_bounce = has_class(classes, "bounce");
 	b->notify_2bounce = has_class(classes, "2bounce");
 	b->notify_delay = has_class(classes, "delay");
+	b->error_recipient = conf_get(conf, "error_notice_recipient");
+	b->mail_name = conf_get(conf, "mail_name");
 	b->twobounce_recipient = conf_get(conf, "2bounce_notice_recipient");
 	origin = conf_get(conf, "myorigin");
 	buf_init(&sender, 2048);	/* lives as long as the process */
@@ -94,6 +96,13 @@ on_talk(void *ctx, struct talk *talk, enum msg id)
 }
 
 static void
+on_solo(void *ctx, struct channel *from, enum msg id, const void *msg)
+{
+	if (id == MSG_notice)
+		notice_send(ctx, channel_peer(from), msg);
+}
+
+static void
 on_drained(void *ctx, struct channel *ch)
 {
 	requests_resume(ctx, ch);
@@ -108,7 +117,7 @@ main(int argc, char **argv)
 		.params = params, .nparams = nitems(params),
 		.conf = &b.conf, .ctx = &b,
 		.check = check, .open = configure, .on_talk = on_talk,
-		.on_drained = on_drained,
+		.on_solo = on_solo, .on_drained = on_drained,
 	};
 
 	return service_main(&def, argc, argv);

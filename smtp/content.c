@@ -126,6 +126,7 @@ unreadable(struct session *s)
 
 	log_at(LL_WARN, s->d->msg.queue_id, STRF, STRV(why.text));
 	s->handed = false;
+	s->noted |= NOTE_DATA;
 	session_refused(s, &why);
 }
 

@@ -158,6 +158,7 @@ session_close(struct session *s)
 	content_free(s);
 	timer_free(&s->pause);
 	stream_free(&s->stream);
+	esmtp_script_clear(&s->script);
 	buf_free(&s->reply.text);
 	mem_free(s->await);
 	list_remove(&s->link);
@@ -184,6 +185,7 @@ session_say(struct session *s, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0 || (size_t)n >= sizeof(line) - 2)
 		n = sizeof(line) - 3;	/* all parts are bounded: a bug */
+	script_out(s, (struct str){ line, (size_t)n });
 	memcpy(line + n, "\r\n", 2);
 	stream_write(s->stream, (struct str){ line, (size_t)n + 2 });
 }
@@ -243,6 +245,7 @@ take_reply(struct session *s)
 	if (session_awaits(s))
 		s->state = s->await[s->await_at].state;
 	s->heard = true;
+	script_in(s);
 	if (s->reply.code == 421)	/* RFC 5321 3.8: it closes */
 		s->broken = true;
 	states[a.state].on_reply(s, a, &s->reply);
@@ -254,7 +257,7 @@ static size_t
 on_input(void *ctx, struct str in)
 {
 	struct session *s = ctx;
-	struct str rest = in;
+	struct str rest = in, begin;
 
 	session_hold(s);
 	while (rest.n > 0 && !s->closed) {
@@ -264,10 +267,12 @@ on_input(void *ctx, struct str in)
 			session_fail(s, GARBAGE);
 			break;
 		}
+		begin = rest;
 		end = esmtp_reply_feed(&s->reply, &rest);
 		if (end == REPLY_MORE)
 			break;
 		if (end == REPLY_BAD) {
+			script_garbage(s, begin);
 			session_fail(s, GARBAGE);
 			break;
 		}
@@ -307,6 +312,8 @@ session_fail(struct session *s, enum broken how)
 		route_again(d);
 		return;
 	}
+	if (how == GARBAGE)
+		s->noted |= NOTE_PROTOCOL;
 	why = why_printf(d, words[how].dsn, "%s" STRF "%s while %s",
 	    words[how].begin, STRV(s->name), words[how].end,
 	    states[s->state].doing);
@@ -402,6 +409,7 @@ session_release(struct session *s)
 	struct delivery *d = s->d;
 	bool kept = is_kept(s, d);
 
+	script_end(s, d);
 	s->d = NULL;
 	content_free(s);
 	if (!kept) {
@@ -411,6 +419,7 @@ session_release(struct session *s)
 			session_quit(s);
 		return;
 	}
+	esmtp_script_clear(&s->script);
 	s->uses++;
 	s->reused = true;
 	s->rested_ms = clock_steady_ms();

@@ -15,6 +15,7 @@
  * tls.h      TLS: policies, DANE, the handshake
  * policy.c   what must be so before mail may pass (TLS, login)
  * login.c    AUTH at servers
+ * script.c   what was said, for postmaster where it went wrong
  * conf.c     pairs.def as two tables
  *
  * State: struct smtp is the process, struct delivery a request, struct
@@ -64,6 +65,8 @@ struct smtp {				/* the process */
 	bool		 lmtp;
 	/* Of common.def, read once: */
 	struct str	 myhostname, relayhost;
+	struct str	 double_bounce;	/* local part of its sender */
+	unsigned	 notify;	/* NOTE_ bits: notify_classes */
 	bool		 soft_bounce;
 	unsigned	 delay_decimals;
 	unsigned	 families;	/* DNS_V4 | DNS_V6: inet_protocols */
@@ -300,9 +303,22 @@ struct session {			/* one server, from connect to close */
 	struct timer	 *pause;	/* delay_dotcrlf */
 	bool		  dot_waited;
 	unsigned	  pix;		/* PIX_ bits */
+	unsigned	  noted;	/* NOTE_ bits of what went wrong */
+	struct esmtp_script script;
 	int64_t		  xfer_until_ms;
 };
+enum { NOTE_DATA = 1 << 0, NOTE_PROTOCOL = 1 << 1 };
 enum { PIX_NO_ESMTP = 1 << 0, PIX_DELAY_DOT = 1 << 1 };
+
+/* --- script.c --- */
+void		 script_configure(struct smtp *, struct conf *);
+void		 script_out(struct session *, struct str line);
+void		 script_in(struct session *);	/* its reply, as it stands */
+void		 script_garbage(struct session *, struct str in);
+/* A reply that failed something: is its code one for postmaster? */
+void		 script_note_reply(struct session *, unsigned code);
+/* The delivery leaves: to postmaster, if that is wanted. */
+void		 script_end(struct session *, const struct delivery *);
 
 struct server {			/* a connected socket; keys: of the pool */
 	int	   fd;

@@ -182,6 +182,9 @@ read_common(struct smtp *s, struct conf *conf)
 	s->myhostname = conf_get(conf, "myhostname");
 	s->relayhost = conf_get(conf, "relayhost");
 	s->soft_bounce = conf_bool(conf, "soft_bounce");
+	s->double_bounce = address_local(conf_get(conf,
+	    "double_bounce_sender"));
+	script_configure(s, conf);
 	s->delay_decimals = (unsigned)conf_number(conf,
 	    "delay_logging_resolution_limit");
 	while (conf_list_next(&rest, &item)) {

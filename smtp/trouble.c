@@ -43,6 +43,7 @@ why_reply(struct session *s, const struct esmtp_reply *r, const char *command)
 	char *reply = arena_cstr(d->arena, buf_view(&r->text));
 	struct why why;
 
+	script_note_reply(s, r->code);
 	for (char *p = reply; *p != '\0'; p++)
 		if (*p == '\n')
 			*p = ' ';

@@ -94,7 +94,8 @@ struct smtpd {				/* the process */
 	/* transcript.c */
 	unsigned	    notify;	/* NOTE_ bits: notify_classes */
 	size_t		    nnotices;	/* mails to postmaster under way */
-	struct str	    bounce_notice_recipient, double_bounce, mail_name;
+	struct str	    bounce_notice_recipient, error_notice_recipient;
+	struct str	    double_bounce, mail_name;
 };
 
 /* What went wrong in a session: notify_classes. */
@@ -208,7 +209,7 @@ struct session {			/* one client, connect to disconnect */
 	struct kept	   held;	/* a reply that waits for its delay */
 	unsigned	   command;	/* index in commands[], for tally */
 	struct tally	   tally[TALLY_MAX];
-	struct buf	   transcript;	/* lines, where one may be wanted */
+	struct esmtp_script script;	/* where one may be wanted */
 	unsigned	   noted;	/* NOTE_ bits of its errors */
 };
 

@@ -11,9 +11,6 @@
 #include "smtpd/smtpd.h"
 
 #define TRANSCRIPT_MAX	32768	/* bytes; what is older goes */
-#define LINE_SHOWN	1000	/* bytes of one line */
-#define LINE_WIDTH	78
-#define LINE_INDENT	4
 #define NOTICES_MAX	20	/* under way */
 #define NOTICE_MS	300000	/* for cleanup's answer */
 
@@ -37,6 +34,7 @@ transcript_configure(struct smtpd *d, struct conf *conf)
 				d->notify |= classes[i].bit;
 	d->bounce_notice_recipient = conf_get(conf,
 	    "bounce_notice_recipient");
+	d->error_notice_recipient = conf_get(conf, "error_notice_recipient");
 	d->mail_name = conf_get(conf, "mail_name");
 	buf_init(&sender, 2048);
 	buf_str(&sender, conf_get(conf, "double_bounce_sender"));
@@ -85,18 +83,9 @@ transcript_class(struct str line)
 static void
 add(struct session *s, const char *who, struct str line)
 {
-	struct buf *b = &s->transcript;
-
-	if (s->smtpd->notify == 0)
-		return;
-	if (b->max == 0)
-		buf_init(b, 2 * TRANSCRIPT_MAX);
-	if (b->n > TRANSCRIPT_MAX)
-		buf_drop(b, str_chr(str_from(buf_view(b), b->n / 2), '\n') +
-		    b->n / 2 + 1);
-	buf_puts(b, who);
-	buf_str(b, str_first(line, LINE_SHOWN));
-	buf_putc(b, '\n');
+	s->script.max = TRANSCRIPT_MAX;
+	if (s->smtpd->notify != 0)
+		esmtp_script_add(&s->script, who, line);
 }
 
 void
@@ -124,56 +113,21 @@ void
 transcript_forget(struct session *s)
 {
 	if ((s->noted & s->smtpd->notify) == 0)
-		buf_clear(&s->transcript);
+		esmtp_script_clear(&s->script);
 }
 
 /* --- the mail --- */
 
-/* A line of a stranger's, wrapped, with a blank before it. */
-static void
-put_wrapped(struct buf *out, struct str line)
-{
-	struct buf shown;
-	struct str rest;
-	size_t width = LINE_WIDTH, indent = 0;
-
-	buf_init(&shown, 8 * LINE_SHOWN + 64);
-	log_escape(line, &shown);
-	rest = buf_view(&shown);
-	do {
-		size_t n = rest.n < width ? rest.n : width, cut = n;
-
-		while (n < rest.n && cut > 0 && rest.p[cut] != ' ')
-			cut--;
-		if (cut == 0)
-			cut = n;
-		buf_printf(out, " %*s" STRF "\r\n", (int)indent, "",
-		    STRV(str_first(rest, cut)));
-		rest = str_trim(str_from(rest, cut));
-		indent = LINE_INDENT;
-		width = LINE_WIDTH - LINE_INDENT;
-	} while (rest.n > 0);
-	buf_free(&shown);
-}
-
 static void
 put_mail(const struct session *s, const char *why, struct buf *out)
 {
-	struct str rest = buf_view(&s->transcript), line;
-
 	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON>\r\n"
 	    "To: Postmaster <" STRF ">\r\n"
 	    "Subject: " STRF " SMTP server: errors from " STRF "\r\n\r\n"
 	    "Transcript of session follows.\r\n\r\n",
-	    STRV(s->smtpd->conf.error_notice_recipient),
+	    STRV(s->smtpd->error_notice_recipient),
 	    STRV(s->smtpd->mail_name), STRV(s->who));
-	while (rest.n > 0) {
-		size_t eol = str_chr(rest, '\n');
-
-		line = str_first(rest, eol);
-		put_wrapped(out, line);
-		rest = str_from(rest, eol + 1);
-	}
+	esmtp_script_print(&s->script, out);
 	if (why != NULL)
 		buf_printf(out, "\r\nSession aborted, reason: %s\r\n", why);
 	buf_puts(out, "\r\nFor other details, see the local mail logfile\r\n");
@@ -244,10 +198,10 @@ transcript_end(struct session *s, const char *why)
 		put_mail(s, why, &mail);
 		send_mail(d, cleanup, noted & NOTE_BOUNCE ?
 		    d->bounce_notice_recipient :
-		    d->conf.error_notice_recipient, buf_view(&mail));
+		    d->error_notice_recipient, buf_view(&mail));
 		buf_free(&mail);
 	} else if (noted != 0) {
 		log_warn("postmaster notify: not now");
 	}
-	buf_free(&s->transcript);
+	esmtp_script_clear(&s->script);
 }

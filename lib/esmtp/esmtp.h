@@ -116,6 +116,16 @@ void		 stuffer_feed(struct stuffer *, struct str in, struct buf *out);
 void		 stuffer_end(struct stuffer *, struct buf *out);
 
 /*
+ * What was said in a session: its last lines, some max bytes. print: each with
+ * a blank before it, wrapped, '?' for what is not printable.
+ */
+struct esmtp_script { size_t max; struct buf text; };
+void		 esmtp_script_add(struct esmtp_script *, const char *who,
+		    struct str line);
+void		 esmtp_script_print(const struct esmtp_script *, struct buf *);
+void		 esmtp_script_clear(struct esmtp_script *);
+
+/*
  * PROXY protocol: what a proxy tells of its client before the first byte of
  * SMTP (haproxy's proxy-protocol.txt: 2.1 text, 2.2 binary). n: bytes of the
  * header. PROXY_LOCAL: the proxy speaks for itself. Only TCP is taken.

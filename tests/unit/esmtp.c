@@ -297,6 +297,35 @@ test_stuffer(void **state)
 		}
 }
 
+/* Wrapped at blanks, '?' for what is not printable; the oldest lines go. */
+static void
+test_script(void **state)
+{
+	struct esmtp_script s = { .max = 2000 };
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1 << 16);
+	esmtp_script_add(&s, "In:  ", STR("HELO a\tb\xe4"));
+	esmtp_script_add(&s, "Out: ", STR("500 1234567890 1234567890 "
+	    "1234567890 1234567890 1234567890 1234567890 12345 word word"));
+	esmtp_script_print(&s, &out);
+	assert_true(str_eq(buf_view(&out), STR(" In:  HELO a?b?\r\n"
+	    " Out: 500 1234567890 1234567890 1234567890 1234567890 "
+	    "1234567890 1234567890\r\n     12345 word word\r\n")));
+	for (int i = 0; i < 1000; i++)
+		esmtp_script_add(&s, "In:  ", i < 999 ? STR("old") :
+		    STR("new"));
+	buf_clear(&out);
+	esmtp_script_print(&s, &out);
+	assert_true(out.n < 4000 && out.n > 1000);
+	assert_true(str_starts(buf_view(&out), STR(" In:  old\r\n")));
+	assert_true(str_eq(str_from(buf_view(&out), out.n - 11),
+	    STR(" In:  new\r\n")));
+	esmtp_script_clear(&s);
+	buf_free(&out);
+}
+
 int
 main(void)
 {
@@ -307,6 +336,7 @@ main(void)
 		cmocka_unit_test(test_reply_limits),
 		cmocka_unit_test(test_offer),
 		cmocka_unit_test(test_stuffer),
+		cmocka_unit_test(test_script),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
