@@ -42,6 +42,7 @@ struct store_delivery {
 	/* Maildir */
 	struct maildir	*maildir;
 	char		 tmp[NAME_SIZE]; /* in tmp/ */
+	int		 err;	/* of its way into new/ */
 	/* mbox */
 	struct box	*box;
 	struct timer	*timer;

@@ -2,9 +2,11 @@
  * maildir - delivery into new/ of a Maildir (cr.yp.to/proto/maildir.html).
  *
  * Keeps tmp/ and new/ of recently used Maildirs open, so that a delivery
- * walks no path: open, fstat, read, write, fsync, close, rename, and one
- * fsync of new/ that all deliveries share which were renamed before it
- * began. Once a second it is checked that the path still leads there.
+ * walks no path: open, fstat, read, write, fsync, close. Those that are
+ * written when the last ones are done go into new/ together: their renames
+ * one after another, so that they do not fight for the directories' locks,
+ * then one fsync of new/. Once a second it is checked that the path still
+ * leads there.
  *
  * Names: seconds.VdevIinoMmicroseconds.host,S=bytes,W=bytes with CRLF.
  */
@@ -25,14 +27,14 @@ struct maildir {
 	struct buf	  key;
 	char		 *full;		/* path */
 	bool		  known;	/* in store.maildirs */
-	bool		  opening, syncing;
+	bool		  opening, moving;
 	int		  tmp, new;
 	unsigned	  refs;		/* deliveries */
-	unsigned	  writing, waiting; /* in the pool; in for_sync */
+	unsigned	  writing, waiting; /* in the pool; in for_new */
 	int64_t		  checked_ms;
 	struct list	  for_open;	/* deliveries */
-	struct list	  for_sync;	/* renamed; the next fsync is theirs */
-	struct list	  in_sync;	/* the running fsync is theirs */
+	struct list	  for_new;	/* whole in tmp/; theirs is next */
+	struct list	  in_new;	/* on their way: a thread's meanwhile */
 };
 
 static void
@@ -112,8 +114,8 @@ maildir_find(struct store_delivery *d)
 	m->full = mem_strdup(d->full);
 	m->tmp = m->new = -1;
 	list_init(&m->for_open);
-	list_init(&m->for_sync);
-	list_init(&m->in_sync);
+	list_init(&m->for_new);
+	list_init(&m->in_new);
 	m->known = true;
 	map_set(s->maildirs, buf_view(&m->key), m);
 	list_append(&s->recent, &m->link);
@@ -183,7 +185,7 @@ write_tmp(struct store_delivery *d, int fd)
 	return 0;
 }
 
-/* Pool: tmp/, all bytes, on disk, then into new/. */
+/* Pool: into tmp/, all bytes, on disk. */
 static int
 write_message(void *ctx)
 {
@@ -204,37 +206,50 @@ write_message(void *ctx)
 	err = write_tmp(d, fd);
 	if (close(fd) < 0 && err == 0 && errno != EINTR)
 		err = store_fail(d, errno, "error writing message: %m");
-	if (err == 0 && (err = move(m->tmp, d->tmp, m->new, d->name)) != 0) {
-		d->again = err == ENOENT;
-		store_fail(d, err, "create maildir file %snew/%s: %m",
-		    m->full, d->name);
-	}
 	if (err != 0)
 		(void)unlinkat(m->tmp, d->tmp, 0);
 	return err;
 }
 
+/* Pool: all of in_new into new/, on disk. What went wrong stands in d->err. */
 static int
-sync_new(void *ctx)
+move_to_new(void *ctx)
 {
 	struct maildir *m = ctx;
 
+	list_each(l, &m->in_new) {
+		struct store_delivery *d =
+		    container_of(l, struct store_delivery, link);
+
+		d->err = move(m->tmp, d->tmp, m->new, d->name);
+		if (d->err == 0)
+			continue;
+		d->again = d->err == ENOENT;
+		store_fail(d, d->err, "create maildir file %snew/%s: %m",
+		    m->full, d->name);
+		(void)unlinkat(m->tmp, d->tmp, 0);
+	}
 	return fsync(m->new) < 0 ? errno : 0;
 }
 
-static void	sync_maybe(struct maildir *);
+static void	new_maybe(struct maildir *);
+static void	failed(struct store_delivery *, int err);
 
 static void
-sync_done(void *ctx, int err)
+new_done(void *ctx, int err)
 {
 	struct maildir *m = ctx;
 
 	m->refs++;		/* it must live to the end of this function */
-	list_each(l, &m->in_sync) {
+	list_each(l, &m->in_new) {
 		struct store_delivery *d =
 		    container_of(l, struct store_delivery, link);
 
 		list_remove(&d->link);
+		if (d->err != 0) {
+			failed(d, d->err);
+			continue;
+		}
 		if (err != 0) {
 			/* Will come again: do not leave two. */
 			store_fail(d, err, "error writing message: %m");
@@ -243,22 +258,22 @@ sync_done(void *ctx, int err)
 		unref(d);
 		store_finish(d, err);
 	}
-	m->syncing = false;
-	sync_maybe(m);
+	m->moving = false;
+	new_maybe(m);
 	if (--m->refs == 0 && !m->known)
 		maildir_free(m);
 }
 
 static void
-sync_begin(struct maildir *m)
+new_begin(struct maildir *m)
 {
-	list_each(l, &m->for_sync) {
+	list_each(l, &m->for_new) {
 		list_remove(l);
-		list_append(&m->in_sync, l);
+		list_append(&m->in_new, l);
 	}
-	m->syncing = true;
+	m->moving = true;
 	m->waiting = 0;
-	pool_run(m->store->conf.pool, sync_new, sync_done, m);
+	pool_run(m->store->conf.pool, move_to_new, new_done, m);
 }
 
 /*
@@ -266,10 +281,10 @@ sync_begin(struct maildir *m)
  * written, so a slow one holds up no more than its equal.
  */
 static void
-sync_maybe(struct maildir *m)
+new_maybe(struct maildir *m)
 {
-	if (!m->syncing && m->waiting > 0 && m->waiting >= m->writing)
-		sync_begin(m);
+	if (!m->moving && m->waiting > 0 && m->waiting >= m->writing)
+		new_begin(m);
 }
 
 static void
@@ -280,12 +295,19 @@ write_done(void *ctx, int err)
 
 	m->writing--;
 	if (err == 0) {
-		list_append(&m->for_sync, &d->link);
+		list_append(&m->for_new, &d->link);
 		m->waiting++;
-		sync_maybe(m);
-		return;
 	}
-	sync_maybe(m);
+	new_maybe(m);
+	if (err != 0)
+		failed(d, err);
+}
+
+static void
+failed(struct store_delivery *d, int err)
+{
+	struct maildir *m = d->maildir;
+
 	if (d->again) {		/* the Maildir was moved away or removed */
 		forget(m);
 		unref(d);
