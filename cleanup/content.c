@@ -84,15 +84,34 @@ content_take(struct mail *m, struct str s)
 static bool
 has_8bit(struct str s)
 {
-	uint64_t word;
+	uint64_t word[8], all;
 
-	for (; s.n >= 8; s = str_from(s, 8)) {
-		memcpy(&word, s.p, 8);
-		if (word & 0x8080808080808080)
+	for (; s.n >= sizeof(word); s = str_from(s, sizeof(word))) {
+		memcpy(word, s.p, sizeof(word));
+		all = 0;
+		for (size_t i = 0; i < nitems(word); i++)
+			all |= word[i];
+		if (all & 0x8080808080808080)
 			return true;
 	}
 	for (size_t i = 0; i < s.n; i++)
 		if ((unsigned char)s.p[i] & 0x80)
+			return true;
+	return false;
+}
+
+/* Does a line begin with a dot? memmem(3) takes ten times as long. */
+static bool
+has_dot(bool bol, struct str s)
+{
+	const char *end = s.p + s.n, *p = s.p;
+
+	if (s.n == 0)
+		return false;
+	if (bol && *p == '.')
+		return true;
+	while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL && ++p < end)
+		if (*p == '.')
 			return true;
 	return false;
 }
@@ -122,8 +141,7 @@ content_write(struct mail *m, struct str s)
 {
 	int err;
 
-	if ((m->flags & QMF_HAS_DOTS) == 0 && s.n > 0 &&
-	    ((m->bol && s.p[0] == '.') || memmem(s.p, s.n, "\n.", 2) != NULL))
+	if ((m->flags & QMF_HAS_DOTS) == 0 && has_dot(m->bol, s))
 		m->flags |= QMF_HAS_DOTS;
 	if ((m->flags & QMF_8BIT) == 0 && has_8bit(s))
 		m->flags |= QMF_8BIT;
