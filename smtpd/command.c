@@ -14,6 +14,7 @@ static void greet_checked(struct session *, enum outcome);
 static void hello(struct session *, struct str name, bool esmtp, bool lmtp);
 static void hello_checked(struct session *, enum outcome);
 static void hello_listed(struct session *);
+static void log_discards(const struct session *);
 static void capabilities(struct session *);
 static void etrn_checked(struct session *, enum outcome);
 static void etrn_ask(struct session *);
@@ -109,19 +110,74 @@ hello_checked(struct session *s, enum outcome outcome)
 static void
 hello_listed(struct session *s)
 {
+	log_discards(s);
+	if (s->no_discards) {
+		log_warn("don't know what EHLO features to announce to " STRF,
+		    STRV(s->who));
+		session_data_error(s);
+		return;
+	}
 	capabilities(s);
 	wait_over(s, COMMAND);
+}
+
+void
+keywords_known(struct session *s)
+{
+	struct smtpd *d = s->smtpd;
+	struct buf words;
+
+	s->discards = d->conf.smtpd_discard_ehlo_keywords;
+	s->no_discards = false;
+	if (tables_empty(d->discards))
+		return;
+	buf_init(&words, TABLE_VALUE_MAX);
+	switch (tables_get(d->discards, s->addr, &words)) {
+	case FOUND:
+		s->discards = arena_str(s->arena, buf_view(&words));
+		break;
+	case NONE:
+		break;
+	case RETRY:
+		log_warn("smtpd_discard_ehlo_keyword_address_maps: %s",
+		    tables_error(d->discards));
+		s->no_discards = true;
+		break;
+	}
+	buf_free(&words);
 }
 
 bool
 keyword_discarded(const struct session *s, const char *name)
 {
-	struct str list = s->smtpd->conf.smtpd_discard_ehlo_keywords, item;
+	struct str list = s->discards, item;
 
 	while (conf_list_next(&list, &item))
 		if (str_eq_nocase(item, str_of(name)))
 			return true;
 	return false;
+}
+
+/* In Postfix's order and words. */
+static void
+log_discards(const struct session *s)
+{
+	static const char *const all[] = { "8BITMIME", "AUTH", "ETRN",
+		"PIPELINING", "SIZE", "VERP", "VRFY", "XCLIENT", "XFORWARD",
+		"STARTTLS", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8",
+		"CHUNKING", "REQUIRETLS" };
+	struct buf words;
+
+	if (s->discards.n == 0 || keyword_discarded(s, "ENHANCEDSTATUSCODES") ||
+	    keyword_discarded(s, "SILENT-DISCARD"))
+		return;
+	buf_init(&words, 1024);
+	for (size_t i = 0; i < nitems(all); i++)
+		if (keyword_discarded(s, all[i]))
+			buf_printf(&words, " %s", all[i]);
+	if (words.n > 0)
+		log_info("discarding EHLO keywords:%s", buf_cstr(&words));
+	buf_free(&words);
 }
 
 static void

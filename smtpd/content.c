@@ -63,6 +63,11 @@ cmd_bdat(struct session *s, struct str arg)
 	int64_t limit = s->smtpd->message_size_limit;
 	bool bad, large;
 
+	if (keyword_discarded(s, "CHUNKING")) {
+		/* What follows is content: no way to go on. */
+		reply(s, "521 5.5.1 Error: command not implemented");
+		return;
+	}
 	bad = !str_token(&arg, " ", &size);
 	tx->chunk_last = str_token(&arg, " ", &last);
 	bad = bad || (tx->chunk_last && !str_eq_nocase(last, STR("LAST"))) ||

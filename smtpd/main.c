@@ -24,8 +24,11 @@ static void on_stop(void *ctx);
 static bool get_bool(struct conf *, const char *name, struct problems *);
 static int64_t get_size(struct conf *, const char *name, struct problems *);
 static struct str rewrite_tables(struct smtpd *, struct problems *);
+static void open_tables(struct smtpd *, struct problems *);
 static struct match_list *networks(struct smtpd *, struct str list,
 		const char *name, struct problems *);
+static struct match_list *list_of(struct smtpd *, struct str list,
+		const char *name, unsigned flags, struct problems *);
 
 struct port { struct list link; struct listener *listener; };
 
@@ -86,6 +89,10 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	    "smtpd_sasl_exceptions_networks", p);
 	d->sasl_filter = networks(d, d->conf.smtpd_sasl_mechanism_filter,
 	    "smtpd_sasl_mechanism_filter", p);
+	d->noops = list_of(d, d->conf.smtpd_noop_commands,
+	    "smtpd_noop_commands", MATCH_WHOLE, p);
+	d->forbidden = list_of(d, d->conf.smtpd_forbidden_commands,
+	    "smtpd_forbidden_commands", MATCH_WHOLE, p);
 	d->xclient_hosts = networks(d,
 	    d->conf.smtpd_authorized_xclient_hosts,
 	    "smtpd_authorized_xclient_hosts", p);
@@ -104,7 +111,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	access_open(d, p);
 	starttls_open(d, p);
 	names_open(d);
-	refusal_open(d, p);
+	open_tables(d, p);
 	transcript_configure(d, conf);
 }
 
@@ -235,28 +242,64 @@ get_size(struct conf *conf, const char *name, struct problems *p)
 	return n;
 }
 
-/*
- * Subdomains match where parent_domain_matches_subdomains names the list.
- * What is wrong stops a check; a start goes on, and matches say RETRY.
- */
+/* Tables that stay as they are now: no file can be opened later. */
+static void
+open_tables(struct smtpd *d, struct problems *p)
+{
+	struct conf *conf = service_conf(d->service);
+	const struct { const char *name; unsigned flags; struct tables **to; }
+	    all[] = {
+		{ "smtpd_command_filter", TABLE_FOLD, &d->command_filter },
+		{ "smtpd_discard_ehlo_keyword_address_maps", 0, &d->discards },
+		{ "smtpd_reject_filter_maps", 0, &d->reject_filter },
+		{ "smtpd_reject_footer_maps", 0, &d->reject_footers },
+	};
+
+	for (size_t i = 0; i < nitems(all); i++) {
+		struct buf why;
+		int line = 0;
+		const char *file = conf_where(conf, str_of(all[i].name), &line);
+
+		buf_init(&why, 4096);
+		*all[i].to = tables_open(conf_get(conf, all[i].name),
+		    conf_dir(conf), all[i].flags | TABLE_FIXED, &why);
+		if (why.n > 0)
+			problem_add(p, service_checks(d->service), file, line,
+			    "%s: %s", all[i].name, buf_cstr(&why));
+		buf_free(&why);
+	}
+}
+
+/* Subdomains match where parent_domain_matches_subdomains names the list. */
 static struct match_list *
 networks(struct smtpd *d, struct str list, const char *name,
     struct problems *p)
 {
-	struct conf *conf = service_conf(d->service);
-	struct str parents = conf_get(conf, "parent_domain_matches_subdomains");
-	struct match_list *m;
+	struct str parents = conf_get(service_conf(d->service),
+	    "parent_domain_matches_subdomains");
 	struct str item;
-	unsigned flags = MATCH_FIXED;	/* no file can be opened later */
-	const char *file;
-	struct buf why;
-	int line = 0;
+	unsigned flags = 0;
 
 	while (conf_list_next(&parents, &item))
 		if (str_eq_nocase(item, str_of(name)))
 			flags |= MATCH_PARENT;
+	return list_of(d, list, name, flags, p);
+}
+
+/* What is wrong stops a check; a start goes on, and matches say RETRY. */
+static struct match_list *
+list_of(struct smtpd *d, struct str list, const char *name, unsigned flags,
+    struct problems *p)
+{
+	struct conf *conf = service_conf(d->service);
+	struct match_list *m;
+	const char *file;
+	struct buf why;
+	int line = 0;
+
 	buf_init(&why, 4096);
-	m = match_list_open(list, conf_dir(conf), flags, &why);
+	/* No file can be opened later. */
+	m = match_list_open(list, conf_dir(conf), flags | MATCH_FIXED, &why);
 	file = conf_where(conf, str_of(name), &line);
 	if (why.n > 0)
 		problem_add(p, service_checks(d->service), file, line,

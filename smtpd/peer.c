@@ -124,6 +124,7 @@ peer_known(struct session *s)
 	int family = ip_parse(s->addr, bytes);
 
 	show_client(s);
+	keywords_known(s);
 	s->local = client_is_local(s);
 	s->limited = match_list_addr(d->limit_exceptions, s->name, s->addr) ==
 	    NONE;

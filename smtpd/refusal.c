@@ -3,8 +3,7 @@
  * in its place, smtpd_reject_footer and its maps say more below it,
  * soft_bounce makes it one for now.
  *
- * postconf(5). Its tables stay as they were opened, as no file can be opened
- * later.
+ * postconf(5).
  */
 #include "conf/syntax.h"
 #include "dsn/dsn.h"
@@ -14,36 +13,6 @@
 #define REFUSAL_MEMORY	65536
 
 struct footing { const struct session *s; struct arena *arena; };
-
-void
-refusal_open(struct smtpd *d, struct problems *p)
-{
-	struct conf *conf = service_conf(d->service);
-	const struct { const char *name; struct str list; struct tables **to; }
-	    all[] = {
-		{ "smtpd_reject_filter_maps",
-		    d->conf.smtpd_reject_filter_maps, &d->reject_filter },
-		{ "smtpd_reject_footer_maps",
-		    d->conf.smtpd_reject_footer_maps, &d->reject_footers },
-	};
-
-	for (size_t i = 0; i < nitems(all); i++) {
-		struct buf why;
-		int line = 0;
-
-		buf_init(&why, 4096);
-		*all[i].to = tables_open(all[i].list, conf_dir(conf),
-		    TABLE_FIXED, &why);
-		if (why.n > 0) {
-			const char *file = conf_where(conf,
-			    str_of(all[i].name), &line);
-
-			problem_add(p, service_checks(d->service), file, line,
-			    "%s: %s", all[i].name, buf_cstr(&why));
-		}
-		buf_free(&why);
-	}
-}
 
 /* False: there is none, or (which is no reason to say nothing) no answer. */
 static bool

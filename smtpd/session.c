@@ -103,13 +103,11 @@ static const struct stream_ops stream_ops = {
 #define SESSION_MEMORY	(256 * 1024)	/* helo, addresses, held replies */
 #define CLOSE_WAIT_MS	5000		/* for the peer to take a last reply */
 #define UNSENT_MAX	65536		/* replies that a client won't read */
-#define SNIPPET_MAX	100		/* bytes of a client's in a log line */
 
 static void	session_named(struct session *);
 static bool	holds(const struct session *, unsigned flag, struct str arg);
-static bool	forbidden(struct session *, struct str verb, struct str line);
-static bool	is_noop(const struct session *, struct str verb);
 static void	refuse(struct session *, const char *text, const char *verb);
+static void	read_command(struct session *, struct str line);
 static void	run_command(struct session *, struct str line);
 static void	check_pipelining(struct session *, struct str rest);
 static void	put_reply(struct session *, struct str text);
@@ -249,7 +247,7 @@ on_command(struct session *s, struct str in)
 	switch (esmtp_line(&rest, (size_t)s->smtpd->line_max, &line)) {
 	case LINE_OK:
 		s->ahead = rest.n > 0;
-		run_command(s, line);
+		read_command(s, line);
 		break;
 	case LINE_MORE:
 		break;
@@ -276,12 +274,23 @@ on_discard(struct session *s, struct str in)
 }
 
 static void
+read_command(struct session *s, struct str line)
+{
+	struct buf other;
+
+	transcript_in(s, line);
+	buf_init(&other, TABLE_VALUE_MAX);
+	if (words_filter(s, &line, &other))
+		run_command(s, line);
+	buf_free(&other);
+}
+
+static void
 run_command(struct session *s, struct str line)
 {
 	struct str rest = line, verb;
 	const struct command *c;
 
-	transcript_in(s, line);
 	if (!str_token(&rest, " ", &verb)) {
 		s->command = UNKNOWN;
 		s->tally[UNKNOWN].all++;
@@ -295,10 +304,10 @@ run_command(struct session *s, struct str line)
 	s->command = (unsigned)(c - commands);
 	s->tally[s->command].all++;
 	if (s->command == UNKNOWN) {
-		if (forbidden(s, verb, line))
+		if (words_forbidden(s, verb, line))
 			return;
 		s->where = STR("UNKNOWN");
-		if (is_noop(s, verb))
+		if (words_noop(s, verb))
 			reply(s, "250 2.0.0 Ok");
 		else
 			reply(s, "500 5.5.2 Error: command not recognized");
@@ -353,40 +362,6 @@ refuse(struct session *s, const char *text, const char *verb)
 	else
 		reply(s, STRF "%s" STRF, STRV(str_first(t, at)), verb,
 		    STRV(str_from(t, at + 2)));
-}
-
-/* HTTP and other tongues: one reply, no second command. */
-static bool
-forbidden(struct session *s, struct str verb, struct str line)
-{
-	struct str list = s->smtpd->conf.smtpd_forbidden_commands, item;
-	unsigned char first = (unsigned char)verb.p[0] | 0x20;
-	bool hit = false;
-
-	while (!hit && conf_list_next(&list, &item)) {
-		/* The default's /^[^A-Z]/ (params.def checks for others). */
-		if (str_starts(item, STR("regexp:")))
-			hit = first < 'a' || first > 'z';
-		else
-			hit = str_eq_nocase(item, verb);
-	}
-	if (!hit)
-		return false;
-	log_warn("non-SMTP command from " STRF ": " STRF, STRV(s->who),
-	    STRV(str_first(line, SNIPPET_MAX)));
-	reply_close(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
-	return true;
-}
-
-static bool
-is_noop(const struct session *s, struct str verb)
-{
-	struct str list = s->smtpd->conf.smtpd_noop_commands, item;
-
-	while (conf_list_next(&list, &item))
-		if (str_eq_nocase(item, verb))
-			return true;
-	return false;
 }
 
 /* What was sent before the client could know the answer. */
@@ -540,6 +515,18 @@ reply_close(struct session *s, const char *fmt, ...)
 	put_reply(s, str_of(line));
 	if (s->state != CLOSE)
 		session_enter(s, CLOSE);
+}
+
+void
+session_data_error(struct session *s)
+{
+	char text[300];
+
+	snprintf(text, sizeof(text), "421 4.3.0 " STRF
+	    " Server local data error", STRV(s->smtpd->myhostname));
+	log_info("NOQUEUE: reject: " STRF " from " STRF ": %s", STRV(s->where),
+	    STRV(s->who), text);
+	reply_close(s, "%s", text);
 }
 
 /* Refusals with what main.cf makes of them; 421 and 521 end the session. */

@@ -3,6 +3,7 @@
  *
  * session.c  the dialogue: two tables, one screen        (start here)
  * command.c  greetings and the small commands
+ * words.c    commands that main.cf gives another meaning
  * transaction.c  MAIL, RCPT: from a path and parameters to an envelope
  * content.c  DATA, BDAT: content to cleanup, its verdict to the client
  * access.c   restriction lists: parsing, the evaluation that may wait
@@ -69,6 +70,7 @@ struct smtpd {				/* the process */
 	struct match_list  *mynetworks, *interfaces, *limit_exceptions,
 			   *rewrite_clients,	/* its tables */
 			   *mx_backup;
+	struct match_list  *noops, *forbidden;	/* commands */
 	struct match_list  *sasl_exceptions, *sasl_filter;
 	struct match_list  *xclient_hosts, *xforward_hosts, *proxy_hosts,
 			   *verp_hosts;
@@ -90,7 +92,8 @@ struct smtpd {				/* the process */
 	bool		    draining;
 	/* names.c, refusal.c */
 	bool		    expansion[256]; /* bytes that $names may bring */
-	struct tables	   *reject_filter, *reject_footers;
+	struct tables	   *command_filter, *discards, /* see params.def */
+			   *reject_filter, *reject_footers;
 	/* transcript.c */
 	unsigned	    notify;	/* NOTE_ bits: notify_classes */
 	size_t		    nnotices;	/* mails to postmaster under way */
@@ -200,6 +203,8 @@ struct session {			/* one client, connect to disconnect */
 	bool		   esmtp, lmtp;
 	bool		   limited;	/* not in limit_exceptions */
 	bool		   local;	/* local_header_rewrite_clients */
+	struct str	   discards;	/* words that EHLO shall not say */
+	bool		   no_discards;	/* its table did not answer */
 	bool		   pipelined;	/* sent ahead where it must wait */
 	bool		   in_input;	/* replies are gathered */
 	bool		   quit;	/* QUIT, and nothing behind it */
@@ -230,6 +235,8 @@ void		 reply_line(struct session *, struct str);
 /* A reply and the end: 421 and its like. */
 void		 reply_close(struct session *, const char *fmt, ...)
 		    PRINTF(2, 3);
+/* A table does not answer, and without it nothing can go on: 421. */
+void		 session_data_error(struct session *);
 /* Input waits until wait_over; the client's timer rests. */
 void		 wait_begin(struct session *);
 void		 wait_over(struct session *, enum state next);
@@ -240,8 +247,6 @@ bool		 session_has_input(const struct session *);
 bool		 session_injected(struct session *);
 /* All that the client said is forgotten. */
 void		 session_forget(struct session *);
-/* "EHLO-keywords" that discard lists name are left out. */
-bool		 keyword_discarded(const struct session *, const char *name);
 
 /* --- command.c: handlers of session.c's table --- */
 void		 greet(struct session *);
@@ -257,6 +262,10 @@ void		 cmd_help(struct session *, struct str arg);
 void		 cmd_quit(struct session *, struct str arg);
 void		 cmd_auth(struct session *, struct str arg);
 void		 cmd_starttls(struct session *, struct str arg);
+/* Is that keyword left out of EHLO's reply, and its use refused? */
+bool		 keyword_discarded(const struct session *, const char *name);
+/* Which are, for the client's address. */
+void		 keywords_known(struct session *);
 /* --- auth.c --- */
 /* What main.cf says of logins. */
 void		 auth_open(struct smtpd *, struct problems *);
@@ -344,6 +353,14 @@ void		 log_refusal(struct session *, const char *what,
 void		 log_login(const struct session *, struct buf *,
 		    const char *comma);
 
+/* --- words.c --- */
+#define SNIPPET_MAX	100		/* bytes of a client's in a log line */
+/* False: the session is over. The command may be another: of *other. */
+bool		 words_filter(struct session *, struct str *line,
+		    struct buf *other);
+bool		 words_forbidden(struct session *, struct str verb,
+		    struct str line);	/* true: the session is over */
+bool		 words_noop(const struct session *, struct str verb);
 /* --- names.c --- */
 void		 names_open(struct smtpd *);
 struct str	 names_censor(const struct smtpd *, struct arena *, struct str);
@@ -351,7 +368,6 @@ struct str	 names_censor(const struct smtpd *, struct arena *, struct str);
 bool		 names_look(const struct session *, struct arena *,
 		    struct str name, struct str *value, bool *raw);
 /* --- refusal.c --- */
-void		 refusal_open(struct smtpd *, struct problems *);
 /* "550 5.1.1 text" as it leaves, in lines with LF between; inits out. */
 void		 refusal_print(struct session *, struct str text, struct buf *);
 /* What soft_bounce does to one such line. */

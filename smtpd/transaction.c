@@ -14,9 +14,12 @@
 #define ORCPT_MAX	   500		 /* RFC 3461 4.2 */
 
 
-/* One row a parameter: its reader returns a reply, or NULL. */
+/*
+ * One row a parameter: its reader returns a reply, or NULL. offer: the word
+ * of EHLO without which it is refused; "": always taken.
+ */
 struct param_reader {
-	const char *keyword;
+	const char *keyword, *offer;
 	const char *(*read)(struct session *, struct rcpt *, struct str value);
 };
 
@@ -31,13 +34,17 @@ static const char *read_notify(struct session *, struct rcpt *, struct str);
 static const char *read_orcpt(struct session *, struct rcpt *, struct str);
 
 static const struct param_reader mail_params[] = {
-	{ "SIZE", read_size },	 { "BODY", read_body },
-	{ "SMTPUTF8", read_utf8 }, { "RET", read_ret },
-	{ "ENVID", read_envid },  { "AUTH", read_auth },
-	{ "XVERP", read_verp },
+	{ "SIZE", "", read_size },
+	{ "BODY", "", read_body },
+	{ "SMTPUTF8", "SMTPUTF8", read_utf8 },
+	{ "RET", "DSN", read_ret },
+	{ "ENVID", "DSN", read_envid },
+	{ "AUTH", "AUTH", read_auth },
+	{ "XVERP", "", read_verp },
 };
 static const struct param_reader rcpt_params[] = {
-	{ "NOTIFY", read_notify }, { "ORCPT", read_orcpt },
+	{ "NOTIFY", "DSN", read_notify },
+	{ "ORCPT", "DSN", read_orcpt },
 };
 
 static struct transaction *transaction_new(void);
@@ -270,8 +277,14 @@ params_of(struct session *s, struct str arg, const struct param_reader *rows,
 		for (i = 0; i < n; i++)
 			if (str_eq_nocase(keyword, str_of(rows[i].keyword)))
 				break;
-		if (bad || i == n || !s->esmtp ||
-		    keyword_discarded(s, rows[i].keyword)) {
+		if (i < n && keyword_discarded(s, rows[i].offer) &&
+		    strcmp(rows[i].offer, "DSN") == 0) {
+			reply(s, "501 5.7.1 DSN support is disabled");
+			return false;
+		}
+		/* After HELO too, as Postfix: some clients mix them. */
+		if (bad || i == n ||
+		    keyword_discarded(s, rows[i].offer)) {
 			reply(s, "555 5.5.4 Unsupported option: " STRF
 			    "%s" STRF, STRV(keyword), value.n > 0 ? "=" : "",
 			    STRV(value));

@@ -69,6 +69,7 @@ static const char strict[] =
     "smtpd_client_message_rate_limit = 3\n"
     "smtpd_client_recipient_rate_limit = 9\n"
     "smtpd_reject_unlisted_sender = yes\nstrict_smtputf8 = yes\n"
+    "smtpd_reject_footer = \\c: $sender $helo_name\\nto $recipient\n"
     "smtpd_end_of_data_restrictions = check_sender_access x:y\n"
     "smtpd_client_restrictions = warn_if_reject reject_rbl_client "
     "bl.x=127.0.0.[1..4] check_client_access x:y\n"
@@ -289,6 +290,7 @@ make_conf(struct smtpd *d, struct service *s, const char *more)
 {
 	char dir[] = "/dev/shm/fuzz-smtpd-XXXXXX", path[64];
 	struct problems p = { 0 };
+	struct buf why;
 	FILE *f;
 
 	if (mkdtemp(dir) == NULL)
@@ -317,6 +319,13 @@ make_conf(struct smtpd *d, struct service *s, const char *more)
 	probe_sender_read(s->conf, d->arena, &d->probe_sender);
 	d->limit_exceptions = match_list_open(*more == '\0' ?
 	    STR("0.0.0.0/0") : STR(""), dir, 0, NULL);
+	buf_init(&why, 1000);
+	d->reject_filter = tables_open(STR("regexp:{{/^5.*FROB/ 450 "
+	    "4.7.1 Later}}"), NULL, 0, &why);
+	d->command_filter = tables_open(STR("regexp:{{/^SWAP/ MAIL "
+	    "FROM:<>}}"), NULL, 0, &why);
+	buf_free(&why);
+	names_open(d);
 	access_open(d, &p);
 	if (problems_fatal(&p)) {
 		problems_print(&p, stderr);
