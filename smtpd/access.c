@@ -49,6 +49,7 @@ static void	run(struct check *);
 static bool	next_list(struct check *);
 static enum step run_rule(struct check *, const struct rule *);
 static bool	may_not_permit(const struct check *);
+static void	log_permit(struct check *);
 static bool	take_step(struct check *, enum step);
 static void	finish(struct check *, enum outcome);
 static bool	parse_item(struct smtpd *, struct str *words, const char *where,
@@ -214,12 +215,23 @@ run_rule(struct check *c, const struct rule *r)
 	c->warn = c->warn_next;
 	c->warn_next = false;
 	c->rule = r;
+	c->action = STR("");
 	c->party = (struct party){ .shown = NULL };
 	if (r->def != NULL)
 		return r->def->run(c, r);
 	if (check_push(c, r->list))
 		return NEXT;
 	return refuse(c, 451, "4.3.5", "Server configuration error");
+}
+
+/* "<a@b>" without its brackets. */
+static struct str
+bare(const char *shown)
+{
+	struct str s = str_of(shown);
+
+	return s.n > 1 && s.p[0] == '<' && s.p[s.n - 1] == '>' ?
+	    str_first(str_from(s, 1), s.n - 2) : s;
 }
 
 /* A list that a table about another's DNS has named: Postfix's rule. */
@@ -230,6 +242,41 @@ may_not_permit(const struct check *c)
 		if (c->stack[i].no_permit)
 			return true;
 	return false;
+}
+
+/*
+ * postconf(5) smtpd_log_access_permit_actions: "action=permit_mynetworks for
+ * Client host=name[addr]", "action=OK for Sender address=a@b from hash:/x".
+ */
+static void
+log_permit(struct check *c)
+{
+	enum step (*run_fn)(struct check *, const struct rule *) =
+	    c->rule->def->run;
+	const char *class = "Client host", *shown, *from = "";
+	struct str action = c->action.n > 0 ? c->action :
+	    str_of(c->rule->def->name);
+
+	if (c->defer_if_permit.n > 0 ||
+	    match_list_domain(c->s->smtpd->permit_log, action) != FOUND)
+		return;
+	shown = arena_cstr(c->arena, c->s->who);
+	if (c->action.n > 0) {
+		from = arena_printf(c->arena, " from " STRF, STRV(c->table));
+		class = check_whose(c);
+		shown = check_who(c);
+	} else if (run_fn == rule_permit) {
+		class = check_class(c);
+		shown = check_subject(c);
+	} else if (run_fn == rule_permit_mx_backup ||
+	    run_fn == rule_permit_auth_destination ||
+	    run_fn == rule_reject_unauth_destination) {
+		class = "Recipient address";
+		shown = arena_cstr(c->arena, check_rcpt(c));
+	}
+	log_refusal(c->s, "permit", str_of(arena_printf(c->arena,
+	    "action=" STRF " for %s=" STRF "%s", STRV(action), class,
+	    STRV(bare(shown)), from)));
 }
 
 /* False: the evaluation is over, and c is gone. */
@@ -244,6 +291,7 @@ take_step(struct check *c, enum step step)
 			check_config_error(c);
 			break;
 		}
+		log_permit(c);
 		c->depth = 0;
 		return true;
 	case REFUSE:

@@ -77,6 +77,7 @@ struct check {
 	bool		 running;	/* check_resume() must not recurse */
 	struct str	 defer_if_permit, defer_if_reject; /* replies */
 	struct str	 text;		/* the refusal */
+	struct str	 action;	/* a table's first word, or "" */
 	struct answer	 rcpt, sender, *asked;
 	struct str	 table;		/* that is asked: its rule's, or ... */
 	enum access_kind table_kind;
@@ -108,6 +109,9 @@ enum step	 refuse(struct check *, int64_t code, const char *dsn,
 /* The subject and class of the list under way, for that text. */
 const char	*check_subject(struct check *);	/* "<a@b>" */
 const char	*check_class(const struct check *);	/* "Sender address" */
+/* The same of whom a table was asked about, if one was. */
+const char	*check_who(struct check *);
+const char	*check_whose(const struct check *);
 void		 check_resume(struct check *, enum step);
 /* ask.c: returns WAITS; the evaluation goes on with the answer's step. */
 enum step	 check_ask(struct check *, const struct question *);

@@ -51,6 +51,7 @@ data_checked(struct session *s, enum outcome outcome)
 		return;
 	}
 	content_init(&s->tx->content, true);
+	s->tx->content.lf_ends = s->lf_lines;
 	begin_content(s);
 }
 
@@ -316,7 +317,7 @@ emit(void *ctx, struct str span)
 		fail(s, too_big);
 		return;
 	}
-	if (tx->content.bare_lf && str_eq_nocase(STR("reject"),
+	if (tx->content.bare_lf && !s->lf_lines && str_eq_nocase(STR("reject"),
 	    s->smtpd->conf.smtpd_forbid_bare_newline)) {
 		fail(s, arena_printf(tx->arena, "%lld %c.5.2 Error: bare <LF> "
 		    "received", (long long)code, (char)('0' + code / 100)));
@@ -386,7 +387,7 @@ finish(struct session *s)
 
 	s->where = STR("END-OF-MESSAGE");
 	wait_begin(s);
-	if (tx->content.bare_lf)
+	if (tx->content.bare_lf && !s->lf_lines)
 		log_info("bare <LF> received after %s from " STRF,
 		    tx->bdat ? "BDAT" : "DATA", STRV(s->who));
 	if (tx->cleanup == NULL) {

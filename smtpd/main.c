@@ -24,6 +24,7 @@ static void on_stop(void *ctx);
 static bool get_bool(struct conf *, const char *name, struct problems *);
 static int64_t get_size(struct conf *, const char *name, struct problems *);
 static struct str rewrite_tables(struct smtpd *, struct problems *);
+static unsigned parents(const struct smtpd *, const char *name);
 static void open_tables(struct smtpd *, struct problems *);
 static struct match_list *networks(struct smtpd *, struct str list,
 		const char *name, struct problems *);
@@ -93,6 +94,13 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	    "smtpd_noop_commands", MATCH_WHOLE, p);
 	d->forbidden = list_of(d, d->conf.smtpd_forbidden_commands,
 	    "smtpd_forbidden_commands", MATCH_WHOLE, p);
+	d->permit_log = list_of(d, d->conf.smtpd_log_access_permit_actions,
+	    "smtpd_log_access_permit_actions", MATCH_WHOLE, p);
+	d->lf_clients = list_of(d, d->conf.smtpd_forbid_bare_newline_exclusions,
+	    "smtpd_forbid_bare_newline_exclusions", parents(d, "mynetworks"),
+	    p);
+	d->debug_peers = networks(d, conf_get(conf, "debug_peer_list"),
+	    "debug_peer_list", p);
 	d->xclient_hosts = networks(d,
 	    d->conf.smtpd_authorized_xclient_hosts,
 	    "smtpd_authorized_xclient_hosts", p);
@@ -112,6 +120,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	starttls_open(d, p);
 	names_open(d);
 	open_tables(d, p);
+	d->tls_parents = parents(d, "smtpd_tls_loglevel_maps") != 0;
 	transcript_configure(d, conf);
 }
 
@@ -253,6 +262,7 @@ open_tables(struct smtpd *d, struct problems *p)
 		{ "smtpd_discard_ehlo_keyword_address_maps", 0, &d->discards },
 		{ "smtpd_reject_filter_maps", 0, &d->reject_filter },
 		{ "smtpd_reject_footer_maps", 0, &d->reject_footers },
+		{ "smtpd_tls_loglevel_maps", TABLE_FOLD, &d->tls_loglevels },
 	};
 
 	for (size_t i = 0; i < nitems(all); i++) {
@@ -271,19 +281,23 @@ open_tables(struct smtpd *d, struct problems *p)
 }
 
 /* Subdomains match where parent_domain_matches_subdomains names the list. */
+static unsigned
+parents(const struct smtpd *d, const char *name)
+{
+	struct str names = conf_get(service_conf(d->service),
+	    "parent_domain_matches_subdomains"), item;
+
+	while (conf_list_next(&names, &item))
+		if (str_eq_nocase(item, str_of(name)))
+			return MATCH_PARENT;
+	return 0;
+}
+
 static struct match_list *
 networks(struct smtpd *d, struct str list, const char *name,
     struct problems *p)
 {
-	struct str parents = conf_get(service_conf(d->service),
-	    "parent_domain_matches_subdomains");
-	struct str item;
-	unsigned flags = 0;
-
-	while (conf_list_next(&parents, &item))
-		if (str_eq_nocase(item, str_of(name)))
-			flags |= MATCH_PARENT;
-	return list_of(d, list, name, flags, p);
+	return list_of(d, list, name, parents(d, name), p);
 }
 
 /* What is wrong stops a check; a start goes on, and matches say RETRY. */

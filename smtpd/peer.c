@@ -125,6 +125,9 @@ peer_known(struct session *s)
 
 	show_client(s);
 	keywords_known(s);
+	s->lf_lines = match_list_addr(d->lf_clients, s->name, s->addr) ==
+	    FOUND;
+	s->debug = match_list_addr(d->debug_peers, s->name, s->addr) == FOUND;
 	s->local = client_is_local(s);
 	s->limited = match_list_addr(d->limit_exceptions, s->name, s->addr) ==
 	    NONE;

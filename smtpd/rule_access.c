@@ -29,8 +29,6 @@ static enum step act_list(struct check *, struct str words);
 static enum step refuse_text(struct check *, int64_t code, const char *dsn,
 		    struct str text);
 static enum step add_attr(struct check *, const char *name, struct str value);
-static const char *who(struct check *);
-static const char *whose(const struct check *);
 static void	 log_action(struct check *, const char *what, struct str text,
 		    const char *otherwise);
 
@@ -177,6 +175,7 @@ do_action(struct check *c, struct str action)
 		return NEXT;
 	}
 	text = str_trim(text);
+	c->action = word;
 	for (size_t i = 0; i < nitems(actions); i++)
 		if (str_eq_nocase(word, str_of(actions[i].word)))
 			return actions[i].run(c, text);
@@ -388,18 +387,48 @@ act_list(struct check *c, struct str words)
 }
 
 /* Whom the table was asked about; else, whom the list is about. */
-static const char *
-who(struct check *c)
+const char *
+check_who(struct check *c)
 {
 	if (c->party.shown == NULL)
 		return check_subject(c);
 	return arena_printf(c->arena, "<%s>", c->party.shown);
 }
 
-static const char *
-whose(const struct check *c)
+const char *
+check_whose(const struct check *c)
 {
 	return c->party.shown == NULL ? check_class(c) : c->party.class;
+}
+
+/*
+ * RFC 3463 3.2: x.1.1 to x.1.6 are about recipients, x.1.7 and x.1.8 about
+ * senders. A table may be asked about either: as Postfix, the code is made to
+ * fit, and the log tells.
+ */
+static const char *
+fitting(struct check *c, const char *dsn)
+{
+	static const struct { const char *sender, *rcpt; } map[] = {
+		{ "1.0", "1.0" }, { "1.0", "1.1" }, { "1.8", "1.2" },
+		{ "1.7", "1.3" }, { "1.0", "1.4" }, { "1.0", "1.5" },
+		{ "1.0", "1.6" }, { "1.7", "1.3" }, { "1.8", "1.2" },
+	};
+	const char *class = check_whose(c), *to = "0.0";
+	size_t last = 0;
+
+	if (!str_starts(str_of(dsn + 1), STR(".1.")))
+		return dsn;
+	if (dsn[4] >= '1' && dsn[4] <= '8' && dsn[5] == '\0')
+		last = (size_t)(dsn[4] - '0');
+	if (strcmp(class, "Sender address") == 0)
+		to = map[last].sender;
+	else if (strcmp(class, "Recipient address") == 0)
+		to = map[last].rcpt;
+	if (strcmp(dsn + 2, to) != 0)
+		log_info("mapping DSN status %s into %s status %c.%s", dsn,
+		    class, dsn[0], to);
+	return arena_printf(c->arena, "%c.%s", dsn[0], to);
 }
 
 /* The text may begin with an enhanced code of its own. */
@@ -415,8 +444,8 @@ refuse_text(struct check *c, int64_t code, const char *dsn, struct str text)
 		dsn = own;
 		text = str_trim(str_from(text, n));
 	}
-	return refuse(c, code, dsn, "%s: %s rejected: " STRF, who(c), whose(c),
-	    STRV(text));
+	return refuse(c, code, fitting(c, dsn), "%s: %s rejected: " STRF,
+	    check_who(c), check_whose(c), STRV(text));
 }
 
 /* Goes to cleanup with the message; for this message alone. */

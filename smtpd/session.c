@@ -252,6 +252,11 @@ on_command(struct session *s, struct str in)
 	case LINE_MORE:
 		break;
 	case LINE_BARE_LF:
+		if (s->lf_lines) {
+			s->ahead = rest.n > 0;
+			read_command(s, line);
+			break;
+		}
 		log_snippet(s, "bare <LF> received", line);
 		reply_close(s, "550 5.5.2 " STRF
 		    " Error: bare <LF> received", STRV(s->smtpd->myhostname));
@@ -278,6 +283,7 @@ read_command(struct session *s, struct str line)
 {
 	struct buf other;
 
+	transcript_flush(s);
 	transcript_in(s, line);
 	buf_init(&other, TABLE_VALUE_MAX);
 	if (words_filter(s, &line, &other))

@@ -71,6 +71,8 @@ struct smtpd {				/* the process */
 			   *rewrite_clients,	/* its tables */
 			   *mx_backup;
 	struct match_list  *noops, *forbidden;	/* commands */
+	struct match_list  *permit_log;		/* actions */
+	struct match_list  *lf_clients, *debug_peers;
 	struct match_list  *sasl_exceptions, *sasl_filter;
 	struct match_list  *xclient_hosts, *xforward_hosts, *proxy_hosts,
 			   *verp_hosts;
@@ -86,6 +88,8 @@ struct smtpd {				/* the process */
 	struct tls_agent   *tls_agent;
 	enum tls_level	    tls_level;
 	uint64_t	    tls_loglevel;
+	struct tables	   *tls_loglevels;
+	bool		    tls_parents;	/* "example.com" is for below */
 	struct list	    sessions;
 	size_t		    nsessions;
 	struct list	    listeners, proxied;
@@ -169,6 +173,7 @@ struct session {			/* one client, connect to disconnect */
 	struct tls	  *tls;		/* lives in the stream; NULL: none */
 	struct timer	  *tls_wait;	/* for the first word of tlskey */
 	unsigned	   tls_waits;
+	uint64_t	   tls_loglevel;
 	struct arena	  *arena;	/* until the client is gone */
 	struct transaction *tx;		/* NULL: none */
 	struct check	  *check;	/* NULL: none */
@@ -203,6 +208,8 @@ struct session {			/* one client, connect to disconnect */
 	bool		   esmtp, lmtp;
 	bool		   limited;	/* not in limit_exceptions */
 	bool		   local;	/* local_header_rewrite_clients */
+	bool		   debug;	/* its dialogue is logged */
+	bool		   lf_lines;	/* an LF alone may end its lines */
 	struct str	   discards;	/* words that EHLO shall not say */
 	bool		   no_discards;	/* its table did not answer */
 	bool		   pipelined;	/* sent ahead where it must wait */
@@ -380,6 +387,8 @@ unsigned	 transcript_class(struct str line);
 void		 transcript_in(struct session *, struct str line);
 void		 transcript_out(struct session *, struct str line);
 void		 transcript_forget(struct session *);
+/* More than smtpd_history_flush_threshold lines: what was is over. */
+void		 transcript_flush(struct session *);
 /* To postmaster, if it is wanted. */
 void		 transcript_end(struct session *, const char *why);
 #endif

@@ -188,11 +188,46 @@ cmd_starttls(struct session *s, struct str arg)
 		begin_when_heard(s);
 }
 
+/* smtpd_tls_loglevel_maps: by name, by address; DUNNO ends the search. */
+static uint64_t
+loglevel_of(struct session *s)
+{
+	struct smtpd *d = s->smtpd;
+	uint64_t level = d->tls_loglevel;
+	enum found found = NONE;
+	struct buf key, value;
+
+	if (tables_empty(d->tls_loglevels))
+		return level;
+	buf_init(&key, 2000);
+	buf_init(&value, TABLE_VALUE_MAX);
+	if (!str_eq(s->name, STR("unknown")))
+		found = tables_find_access_domain(d->tls_loglevels,
+		    d->tls_parents, s->name, &key, &value);
+	if (found == NONE)
+		found = tables_find_access_addr(d->tls_loglevels, s->addr,
+		    &key, &value);
+	if (found == RETRY)
+		log_warn("smtpd_tls_loglevel_maps: %s",
+		    tables_error(d->tls_loglevels));
+	if (found == FOUND &&
+	    !str_eq_nocase(buf_view(&value), STR("DUNNO")) &&
+	    !str_number(buf_view(&value), &level)) {
+		log_warn("smtpd_tls_loglevel_maps: bad level: %s",
+		    buf_cstr(&value));
+		level = d->tls_loglevel;
+	}
+	buf_free(&key);
+	buf_free(&value);
+	return level;
+}
+
 /* The last plaintext is on its way; what the client sent is dropped. */
 void
 starttls_go(struct session *s)
 {
-	if (s->smtpd->tls_loglevel >= 2)
+	s->tls_loglevel = loglevel_of(s);
+	if (s->tls_loglevel >= 2)
 		log_info("setting up TLS connection from " STRF, STRV(s->who));
 	s->tls = tls_accept(s->smtpd->tls, s->stream, &tls_ops, s);
 	session_timer(s);
@@ -216,12 +251,12 @@ log_session(struct session *s)
 
 	buf_init(&text, 1000);
 	tls_print(s->tls, " ", &text);
-	if (s->smtpd->tls_loglevel >= 2 && i->trust != TLS_ANONYMOUS)
+	if (s->tls_loglevel >= 2 && i->trust != TLS_ANONYMOUS)
 		log_info(STRF ": subject_CN=" STRF ", issuer_CN=" STRF
 		    ", fingerprint=" STRF ", pkey_fingerprint=" STRF,
 		    STRV(s->who), STRV(i->subject),
 		    STRV(i->issuer), STRV(i->cert_print), STRV(i->key_print));
-	if (s->smtpd->tls_loglevel >= 1)
+	if (s->tls_loglevel >= 1)
 		log_info("%s TLS connection established from " STRF "%s" STRF
 		    ": %s", words[i->trust], STRV(s->who),
 		    i->server_name.n > 0 ? " to " : "",

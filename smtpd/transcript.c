@@ -10,7 +10,8 @@
 #include "dsn/dsn.h"
 #include "smtpd/smtpd.h"
 
-#define TRANSCRIPT_MAX	32768	/* bytes; what is older goes */
+#define TRANSCRIPT_MAX	131072	/* bytes; what is older goes */
+#define LINE_SHOWN	1000	/* bytes of a line in the log */
 #define NOTICES_MAX	20	/* under way */
 #define NOTICE_MS	300000	/* for cleanup's answer */
 
@@ -88,6 +89,14 @@ add(struct session *s, const char *who, struct str line)
 		esmtp_script_add(&s->script, who, line);
 }
 
+/* debug_peer_list, or a daemon's -v. */
+static void
+show(const struct session *s, const char *direction, struct str line)
+{
+	log_at(s->debug ? LL_INFO : LL_DEBUG, STR(""), "%s " STRF ": " STRF,
+	    direction, STRV(s->who), STRV(str_first(line, LINE_SHOWN)));
+}
+
 void
 transcript_in(struct session *s, struct str line)
 {
@@ -96,6 +105,7 @@ transcript_in(struct session *s, struct str line)
 	if (str_token(&rest, " ", &verb) &&
 	    str_eq_nocase(verb, STR("AUTH")) && str_token(&rest, " ", &verb))
 		line = str_first(line, (size_t)(verb.p + verb.n - line.p));
+	show(s, "<", line);
 	add(s, "In:  ", line);
 }
 
@@ -104,6 +114,7 @@ transcript_out(struct session *s, struct str line)
 {
 	if (s->state == AUTH || str_starts(line, STR("334")))
 		return;
+	show(s, ">", line);
 	s->noted |= transcript_class(line);
 	add(s, "Out: ", line);
 }
@@ -114,6 +125,15 @@ transcript_forget(struct session *s)
 {
 	if ((s->noted & s->smtpd->notify) == 0)
 		esmtp_script_clear(&s->script);
+}
+
+void
+transcript_flush(struct session *s)
+{
+	if (s->script.lines <= s->smtpd->conf.smtpd_history_flush_threshold)
+		return;
+	transcript_end(s, NULL);
+	s->noted = 0;
 }
 
 /* --- the mail --- */

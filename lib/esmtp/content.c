@@ -4,7 +4,8 @@
  * A state for each thing that can come last. In DATA, a dot at the start of a
  * line is taken off (RFC 5321 4.5.2), and CRLF "." CRLF is the end. A line
  * that ended in a bare LF does not count as ended by CRLF: what follows it
- * can be no end of data (SMTP smuggling, CVE-2023-51764).
+ * can be no end of data (SMTP smuggling, CVE-2023-51764), unless the caller
+ * knows the client, and no line of the message ended in CRLF.
  */
 #include "esmtp/esmtp.h"
 
@@ -24,6 +25,7 @@ struct emitter {
 	void	       *ctx;
 };
 
+static bool   lf_may_end(const struct content *);
 static void   emit(struct emitter *, struct str);
 static size_t feed_line(struct content *, struct str, struct emitter *);
 static size_t feed_start(struct content *, struct str, struct emitter *);
@@ -62,6 +64,11 @@ content_feed(struct content *c, struct str in,
 			n = feed_dot(c, rest, &e);
 			break;
 		case AFTER_LF_DOT:
+			if (rest.p[0] == '\n' && lf_may_end(c)) {
+				c->done = true;
+				n = 1;
+				break;
+			}
 			/* No end can be here: a lone dot is content. */
 			if (rest.p[0] == '\n' || rest.p[0] == '\r')
 				emit(&e, STR("."));
@@ -71,6 +78,12 @@ content_feed(struct content *c, struct str in,
 		rest = str_from(rest, n);
 	}
 	return in.n - rest.n;
+}
+
+static bool
+lf_may_end(const struct content *c)
+{
+	return c->lf_ends && !c->crlf;
 }
 
 static void
@@ -110,6 +123,7 @@ feed_line(struct content *c, struct str in, struct emitter *e)
 			c->state = LF_BEFORE;
 			return lf + 1;
 		}
+		c->crlf = true;
 		at = lf + 1;
 		if (at == in.n || (c->dots && in.p[at] == '.') ||
 		    in.p[at] == '\r' || in.p[at] == '\n') {
@@ -148,6 +162,10 @@ feed_dot(struct content *c, struct str in, struct emitter *e)
 		c->state = AFTER_DOT_CR;
 		return 1;
 	}
+	if (c->state == AFTER_DOT && in.p[0] == '\n' && lf_may_end(c)) {
+		c->done = true;			/* no other line came */
+		return 1;
+	}
 	if (c->state == AFTER_DOT && in.p[0] == '\n') {
 		/* CRLF "." LF is no end: the dot is content. */
 		emit(e, STR(".\r\n"));
@@ -173,6 +191,7 @@ feed_cr(struct content *c, struct str in, struct emitter *e)
 {
 	if (in.p[0] == '\n') {
 		emit(e, STR("\r\n"));
+		c->crlf = true;
 		c->state = CRLF_BEFORE;
 		return 1;
 	}

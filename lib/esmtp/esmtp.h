@@ -26,12 +26,17 @@ bool		 esmtp_param(struct str *params, struct str *keyword,
 /*
  * Content as it comes after DATA or in BDAT chunks. Emits spans of content:
  * CRLF line ends, dots unstuffed. The end of DATA is CRLF.CRLF alone
- * (RFC 5321 4.1.1.4, 4.5.2), whatever else looks like one.
+ * (RFC 5321 4.1.1.4, 4.5.2), whatever else looks like one; only where lf_ends
+ * is set, by the caller, after content_init(), a script that never sends a CR
+ * can end it. Whoever relays for others sends CRLF, and cannot be misled.
  */
 struct content {
 	bool	 dots;		/* DATA: unstuff and find the end */
 	bool	 done;		/* the end of DATA was seen */
 	bool	 bare_lf;	/* one was seen; it became CRLF */
+	bool	 crlf;		/* a line ended as it should */
+	bool	 lf_ends;	/* of one whose lines all end in LF alone, */
+				/* LF "." LF is the end too */
 	uint64_t size;		/* bytes emitted */
 	/* inner: */
 	unsigned char state;
@@ -119,7 +124,7 @@ void		 stuffer_end(struct stuffer *, struct buf *out);
  * What was said in a session: its last lines, some max bytes. print: each with
  * a blank before it, wrapped, '?' for what is not printable.
  */
-struct esmtp_script { size_t max; struct buf text; };
+struct esmtp_script { size_t max; int64_t lines; struct buf text; };
 void		 esmtp_script_add(struct esmtp_script *, const char *who,
 		    struct str line);
 void		 esmtp_script_print(const struct esmtp_script *, struct buf *);

@@ -21,6 +21,7 @@ esmtp_script_add(struct esmtp_script *s, const char *who, struct str line)
 	buf_puts(b, who);
 	buf_str(b, str_first(line, LINE_SHOWN));
 	buf_putc(b, '\n');
+	s->lines++;
 }
 
 /* A line of a stranger's, wrapped, with a blank before it. */
@@ -64,4 +65,5 @@ void
 esmtp_script_clear(struct esmtp_script *s)
 {
 	buf_free(&s->text);
+	s->lines = 0;
 }

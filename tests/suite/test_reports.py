@@ -325,12 +325,20 @@ def test_transcripts():
             need(line in text, line, text)
         need("c2VjcmV0" not in text and "Subject: fine" not in text, text)
         need(all(len(l) <= 80 for l in text.splitlines()), text)
+        with i.smtp() as s:             # a long session: what was said so far
+            s.ehlo()
+            s.docmd("NONSENSE")
+            for n in range(60):
+                s.docmd("NOOP %d" % n)
+            got = wait_for(lambda: len(notices(i, "bob")) == 2 and notices(i, "bob"))
+            need(got, i.log()[-2000:])
+        need(sum("NOOP 40" in n for n in got) == 1 and not any("NOOP 59" in n for n in got), got)
         with i.smtp() as s:             # refused for what it is: to whom bounces go
             s.ehlo()
             s.docmd("MAIL FROM:<%s> SIZE=99999999" % ANN)
         got = wait_for(lambda: notices(i, "later"))
         need(got and "5.3.4" in got[0], i.log()[-2000:])
-        need(len(notices(i, "bob")) == 1, "once")
+        need(len(notices(i, "bob")) == 2, "once")
     finally:
         i.close()
 

@@ -78,6 +78,45 @@ test_data(void **state)
 	}
 }
 
+/* A client whose LF may end data: as long as it never sent CRLF. */
+static void
+test_lf_end(void **state)
+{
+	static const struct { const char *in, *out, *rest; } t[] = {
+		{ "a\nb\n.\nQUIT\n", "a\r\nb\r\n", "QUIT\n" },
+		{ ".\nQUIT\n", "", "QUIT\n" },
+		{ "a\n..b\n.c\n.\n", "a\r\n.b\r\nc\r\n", "" },
+		{ "a\r\nb\n.\nMAIL\r\n.\r\nX", "a\r\nb\r\n.\r\nMAIL\r\n",
+		    "X" },
+		{ "a\nb\r\n.\nc\n.\n", "a\r\nb\r\n.\r\nc\r\n.\r\n", NULL },
+		{ "a\n.\r\nb\n.\n", "a\r\n.\r\nb\r\n.\r\n", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(t); i++)
+		for (size_t cut = 0; cut <= strlen(t[i].in); cut++) {
+			struct str in = str_of(t[i].in);
+			struct content c;
+			struct buf out;
+			size_t n;
+
+			buf_init(&out, 1024);
+			content_init(&c, true);
+			c.lf_ends = true;
+			n = content_feed(&c, str_first(in, cut), collect,
+			    &out);
+			if (!c.done)
+				n += content_feed(&c, str_from(in, cut),
+				    collect, &out);
+			assert_int_equal(c.done, t[i].rest != NULL);
+			if (c.done)
+				assert_string_equal(t[i].in + n, t[i].rest);
+			/* What may follow a dot is held back. */
+			assert_string_equal(buf_cstr(&out), t[i].out);
+			buf_free(&out);
+		}
+}
+
 static void
 test_bdat(void **state)
 {
@@ -330,7 +369,8 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_data), cmocka_unit_test(test_bdat),
+		cmocka_unit_test(test_data), cmocka_unit_test(test_lf_end),
+		cmocka_unit_test(test_bdat),
 		cmocka_unit_test(test_line), cmocka_unit_test(test_params),
 		cmocka_unit_test(test_reply),
 		cmocka_unit_test(test_reply_limits),
