@@ -25,6 +25,7 @@ static bool get_bool(struct conf *, const char *name, struct problems *);
 static int64_t get_size(struct conf *, const char *name, struct problems *);
 static struct str rewrite_tables(struct smtpd *, struct problems *);
 static unsigned parents(const struct smtpd *, const char *name);
+static void open_lists(struct smtpd *, struct problems *);
 static void open_tables(struct smtpd *, struct problems *);
 static struct match_list *networks(struct smtpd *, struct str list,
 		const char *name, struct problems *);
@@ -74,45 +75,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 		d->line_max = STREAM_INPUT_MAX / 2;
 	d->smtputf8 = get_bool(conf, "smtputf8_enable", p);
 	d->soft_bounce = get_bool(conf, "soft_bounce", p);
-	d->mynetworks = networks(d, conf_get(conf, "mynetworks"),
-	    "mynetworks", p);
-	d->interfaces = networks(d, conf_get(conf, "inet_interfaces"),
-	    "inet_interfaces", p);
-	d->limit_exceptions = networks(d,
-	    d->conf.smtpd_client_event_limit_exceptions,
-	    "smtpd_client_event_limit_exceptions", p);
-	d->rewrite_clients = networks(d, rewrite_tables(d, p),
-	    "local_header_rewrite_clients", p);
-	d->mx_backup = networks(d, d->conf.permit_mx_backup_networks,
-	    "permit_mx_backup_networks", p);
-	d->sasl_exceptions = networks(d,
-	    d->conf.smtpd_sasl_exceptions_networks,
-	    "smtpd_sasl_exceptions_networks", p);
-	d->sasl_filter = networks(d, d->conf.smtpd_sasl_mechanism_filter,
-	    "smtpd_sasl_mechanism_filter", p);
-	d->noops = list_of(d, d->conf.smtpd_noop_commands,
-	    "smtpd_noop_commands", MATCH_WHOLE, p);
-	d->forbidden = list_of(d, d->conf.smtpd_forbidden_commands,
-	    "smtpd_forbidden_commands", MATCH_WHOLE, p);
-	d->permit_log = list_of(d, d->conf.smtpd_log_access_permit_actions,
-	    "smtpd_log_access_permit_actions", MATCH_WHOLE, p);
-	d->lf_clients = list_of(d, d->conf.smtpd_forbid_bare_newline_exclusions,
-	    "smtpd_forbid_bare_newline_exclusions", parents(d, "mynetworks"),
-	    p);
-	d->debug_peers = networks(d, conf_get(conf, "debug_peer_list"),
-	    "debug_peer_list", p);
-	d->xclient_hosts = networks(d,
-	    d->conf.smtpd_authorized_xclient_hosts,
-	    "smtpd_authorized_xclient_hosts", p);
-	d->xforward_hosts = networks(d,
-	    d->conf.smtpd_authorized_xforward_hosts,
-	    "smtpd_authorized_xforward_hosts", p);
-	d->verp_hosts = networks(d, d->conf.smtpd_authorized_verp_clients,
-	    "smtpd_authorized_verp_clients", p);
-	d->verp_default = conf_get(conf, "default_verp_delimiters");
-	d->verp_filter = conf_get(conf, "verp_delimiter_filter");
-	d->proxy_hosts = networks(d, d->conf.smtpd_authorized_proxy_hosts,
-	    "smtpd_authorized_proxy_hosts", p);
+	open_lists(d, p);
 	proxy_open(d, p);
 	auth_open(d, p);
 	probe_sender_read(conf, d->arena, &d->probe_sender);
@@ -249,6 +212,52 @@ get_size(struct conf *conf, const char *name, struct problems *p)
 		problem_add(p, true, file, line, "%s: give a whole number",
 		    name);
 	return n;
+}
+
+static void
+open_lists(struct smtpd *d, struct problems *p)
+{
+	struct conf *conf = service_conf(d->service);
+
+	d->mynetworks = networks(d, conf_get(conf, "mynetworks"),
+	    "mynetworks", p);
+	d->interfaces = networks(d, conf_get(conf, "inet_interfaces"),
+	    "inet_interfaces", p);
+	d->limit_exceptions = networks(d,
+	    d->conf.smtpd_client_event_limit_exceptions,
+	    "smtpd_client_event_limit_exceptions", p);
+	d->rewrite_clients = networks(d, rewrite_tables(d, p),
+	    "local_header_rewrite_clients", p);
+	d->mx_backup = networks(d, d->conf.permit_mx_backup_networks,
+	    "permit_mx_backup_networks", p);
+	d->sasl_exceptions = networks(d,
+	    d->conf.smtpd_sasl_exceptions_networks,
+	    "smtpd_sasl_exceptions_networks", p);
+	d->sasl_filter = networks(d, d->conf.smtpd_sasl_mechanism_filter,
+	    "smtpd_sasl_mechanism_filter", p);
+	d->noops = list_of(d, d->conf.smtpd_noop_commands,
+	    "smtpd_noop_commands", MATCH_WHOLE, p);
+	d->forbidden = list_of(d, d->conf.smtpd_forbidden_commands,
+	    "smtpd_forbidden_commands", MATCH_WHOLE, p);
+	d->permit_log = list_of(d, d->conf.smtpd_log_access_permit_actions,
+	    "smtpd_log_access_permit_actions", MATCH_WHOLE, p);
+	d->lf_clients = list_of(d, d->conf.smtpd_forbid_bare_newline_exclusions,
+	    "smtpd_forbid_bare_newline_exclusions", parents(d, "mynetworks"),
+	    p);
+	d->debug_peers = networks(d, conf_get(conf, "debug_peer_list"),
+	    "debug_peer_list", p);
+	d->xclient_hosts = networks(d,
+	    d->conf.smtpd_authorized_xclient_hosts,
+	    "smtpd_authorized_xclient_hosts", p);
+	d->xforward_hosts = networks(d,
+	    d->conf.smtpd_authorized_xforward_hosts,
+	    "smtpd_authorized_xforward_hosts", p);
+	d->verp_hosts = networks(d, d->conf.smtpd_authorized_verp_clients,
+	    "smtpd_authorized_verp_clients", p);
+	d->verp_default = conf_get(conf, "default_verp_delimiters");
+	d->verp_filter = conf_get(conf, "verp_delimiter_filter");
+	d->proxy_hosts = networks(d, d->conf.smtpd_authorized_proxy_hosts,
+	    "smtpd_authorized_proxy_hosts", p);
 }
 
 /* Tables that stay as they are now: no file can be opened later. */
