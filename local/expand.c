@@ -223,8 +223,7 @@ splice(struct spread *x, const struct place *p, struct str address)
 }
 
 void
-place_address(struct spread *x, const struct place *p, struct str address,
-    bool direct)
+place_address(struct spread *x, const struct place *p, struct str address)
 {
 	struct local *l = x->local;
 	struct place next = *p;
@@ -234,31 +233,25 @@ place_address(struct spread *x, const struct place *p, struct str address,
 	if (address_domain(address).n == 0)
 		address = str_of(arena_printf(x->arena, STRF "@" STRF,
 		    STRV(address_local(address)), STRV(l->myorigin)));
-	if (direct) {
-		switch (router_resolve(l->router, x->arena, address,
-		    p->sender, &route, &why)) {
-		case FOUND:
-			break;
-		case NONE:
-			place_fail(x, p, BOUNCED, "5.1.3", "bad recipient "
-			    "address syntax: " STRF, STRV(address));
-			return;
-		case RETRY:
-			place_fail(x, p, DEFERRED, "4.3.0",
-			    "address resolver failure");
-			return;
-		}
-		direct = str_eq(route.transport,
-		    str_of(service_name(l->service)));
-	}
-	address = splice(x, p, address);
-	if (!direct) {
-		forward_later(x, p, address);
+	switch (router_resolve(l->router, x->arena, address, p->sender,
+	    &route, &why)) {
+	case FOUND:
+		break;
+	case NONE:
+		place_fail(x, p, BOUNCED, "5.1.3", "bad recipient address "
+		    "syntax: " STRF, STRV(address));
+		return;
+	case RETRY:
+		place_fail(x, p, DEFERRED, "4.3.0",
+		    "address resolver failure");
 		return;
 	}
-	next.address = address;
+	next.address = splice(x, p, address);
 	next.level++;
-	place_enter(x, next);
+	if (str_eq(route.transport, str_of(service_name(l->service))))
+		place_enter(x, next);
+	else
+		forward_later(x, p, next.address);
 }
 
 /* --- names --- */
@@ -360,7 +353,6 @@ alias_owned(struct spread *x, struct place *p, const struct alias *alias,
 		return true;
 	}
 	p->owner = p->sender = alias->owner;
-	p->of_user = false;
 	for (size_t i = 0; i < items->n; i++)
 		others |= items->v[i].kind == ITEM_COMMAND ||
 		    items->v[i].kind == ITEM_FILE;
@@ -488,6 +480,20 @@ try_alias(struct spread *x, struct place *p, struct str name)
 	return true;
 }
 
+/*
+ * No alias: is its mail for a new message? A list's is; a .forward that names
+ * (an alias of) its user means the mailbox, and so does an alias that names
+ * itself, which would come back to us.
+ */
+static bool
+is_others(const struct place *p)
+{
+	if (p->owner.n > 0)
+		return !str_eq_nocase(p->owner, p->user);
+	return p->apart && !str_eq_nocase(p->from, p->user) &&
+	    !str_eq_nocase(p->from, p->local);
+}
+
 static void
 step_alias(struct spread *x, struct place p)
 {
@@ -501,8 +507,7 @@ step_alias(struct spread *x, struct place p)
 			return;
 		p.unmatched = p.extension;
 	}
-	/* A .forward that names (an alias of) its user means the mailbox. */
-	if (p.of_user && !str_eq_nocase(p.owner, p.user))
+	if (is_others(&p))
 		forward_later(x, &p, p.address);
 	else
 		mailbox_begin(x, &p, false);

@@ -53,41 +53,34 @@ user(struct spread *x, const struct place *p, struct str name)
 }
 
 /*
- * May this address be delivered to from here? A new message gives each
- * recipient a state of its own on disk; but what names itself would come
- * back to us, and a name that stands for one other name costs less this way.
+ * Users of an alias that names several leave in a new message, so that each
+ * has a state of its own on disk; in that of a .forward, by its owner.
  */
 static bool
-is_direct(const struct spread *x, const struct place *p,
-    const struct items *items, struct str address)
+are_apart(const struct place *p, const struct items *items)
 {
-	struct str extension = STR(""), name = address_local(address);
-	size_t others = 0;
+	size_t n = 0;
 
-	if (p->how == HOW_INCLUDE)
-		return false;
-	if (p->owner.n > 0)	/* step_alias() looks who it is */
-		return p->of_user;
-	if (x->local->delimiter.n > 0)
-		name = address_split(name, x->local->delimiter, &extension);
 	for (size_t i = 0; i < items->n; i++)
-		others += items->v[i].kind == ITEM_ADDRESS;
-	return others == 1 || str_eq_nocase(name, p->from) ||
-	    str_eq_nocase(address_local(address), p->from);
+		n += items->v[i].kind == ITEM_ADDRESS;
+	return p->apart || p->how == HOW_INCLUDE ||
+	    (p->how == HOW_ALIAS && n > 1);
 }
 
 void
 list_deliver(struct spread *x, const struct place *p,
     const struct items *items)
 {
+	struct place next = *p;
+
+	next.apart = are_apart(p, items);
 	spread_hold(x);
 	for (size_t i = 0; i < items->n; i++) {
 		struct str value = items->v[i].value;
 
 		switch (items->v[i].kind) {
 		case ITEM_ADDRESS:
-			place_address(x, p, value, is_direct(x, p, items,
-			    value));
+			place_address(x, &next, value);
 			break;
 		case ITEM_COMMAND:
 			leaf_command(x, p, value, false);

@@ -80,10 +80,11 @@ struct place {
 	struct str    unmatched;	/* extension to pass on */
 	struct str    delivered;	/* Delivered-To: */
 	struct str    sender;
-	struct str    owner;		/* who expands; "" none */
-	bool	      of_user;		/* the owner is a user: .forward */
+	struct str    owner;		/* who expands: owner-x@here, or the user
+					 * of a .forward; "" none */
 	struct str    from;		/* the name whose expansion this is */
 	unsigned      how;		/* HOW_ */
+	bool	      apart;		/* users here are others' business */
 	unsigned      level;
 	struct rights rights;
 };
@@ -172,7 +173,7 @@ void		 local_begin(void *ctx, struct recipient *);
 void		 place_enter(struct spread *, struct place);
 /* Any address that an expansion led to; direct: not by a new message. */
 void		 place_address(struct spread *, const struct place *,
-		    struct str address, bool direct);
+		    struct str address);
 /* address of a user of this machine, in its parts. False: no user. */
 bool		 place_split(struct spread *, struct place *);
 /* Is it done for that user already? Notes it. */

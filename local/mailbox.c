@@ -83,7 +83,6 @@ forwarded(struct leaf *leaf, struct str path, const struct items *items)
 		p.delivered = p.address;
 	p.how = HOW_FORWARD;
 	p.owner = p.user;
-	p.of_user = true;
 	p.from = p.local;
 	p.unmatched = STR("");
 	if ((x->local->extensions & EXT_FORWARD) != 0)
@@ -386,7 +385,7 @@ relay(struct leaf *leaf)
 		bounce_unknown(leaf);
 		return;
 	}
-	place_address(x, &p, addr, true);
+	place_address(x, &p, addr);
 	leaf_drop(leaf);
 }
 

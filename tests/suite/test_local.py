@@ -88,6 +88,44 @@ def test_aliases():
         need(len(b.mbox("al")) == 6 and len(b.mbox("bea")) == 2, "too much came")
 
 
+# What is written to, and how many copies each gets: as Postfix's local(8).
+DUPLICATES = (
+    ("twice", dict(al=1)), ("nest1", dict(al=1, bea=1)), ("diamond", dict(al=1)), ("mixed", dict(al=1, bea=1)),
+    ("self", dict(al=1, bea=1)), ("lists", dict(al=1, bea=1)), ("inlist", dict(al=1)), ("cmds", dict(al=1)),
+    ("sublists", dict(al=1, bea=1)),     # Two addresses of the envelope are two recipients, what a user's .forward
+    # names is a new message, and extensions are places of their own.
+    ("twice one", dict(al=2)), ("dotfwd", dict(al=2, cyd=1)), ("folders", dict(al=2)),
+)
+
+
+def test_duplicates():
+    """Nested aliases, lists and .forward files: one copy where Postfix makes one."""
+    if not is_root():
+        return WHY
+    b = Box(names=("al", "bea", "cyd"), settings=("recipient_delimiter = +",))
+    b.write(os.path.join(b.etc, "l1"), "{al}\none\n:include:%s/l2\n" % b.etc)
+    b.write(os.path.join(b.etc, "l2"), "{bea}, {al}\nsub\n:include:%s/l1\n" % b.etc)
+    out = b.write(os.path.join(b.dir, "out"), "", mode=0o666)
+    b.aliases("one: {al}", "uno: One", "twice: {al}, {al}, one", "nest1: nest2, {al}, {bea}", "nest2: nest3, {bea}, uno", "nest3: {al}, one",
+              "diamond: left, right", "left: bottom", "right: bottom", "bottom: {al}@%s" % HOST,
+              "mixed: :include:%s/l1, {al}, {bea}" % b.etc, "self: me, {bea}", "me: \\{al}, {bea}",
+              "lists: list1, list2", "list1: :include:%s/l1" % b.etc, "list2: :include:%s/l2" % b.etc,
+              "inlist: sub, one, :include:%s/l3" % b.etc, "sub: uno", "cmds: c1, c2", 'c1: {al}, "|echo x >>%s"' % out,
+              'c2: uno, "|echo x >>%s"' % out, "sublists: s1, s2", "s1: {al}, {bea}", "s2: {bea}, one",
+              "dotfwd: {cyd}, one", "folders: {al}+a, {al}+b, {al}+a")
+    b.write(os.path.join(b.etc, "l3"), "one, uno, {al}\n")
+    b.forward("cyd", "\\{cyd}, one, {al}, {cyd}\n")
+    with b:
+        for to, want in DUPLICATES:
+            before = {n: len(b.mbox(n)) for n in b.names}
+            b.mail(*[b.at(t) for t in to.split()], text="Subject: %s\n\nx\n" % to)
+            settled(b)
+            got = {n: len(b.mbox(n)) - before[n] for n in b.names}
+            got = {n: k for n, k in got.items() if k}
+            need(got == want, to, got, want, b.log()[-3000:])
+        need(text_of(out) == "x\nx\n", "once for each name", text_of(out))
+
+
 def test_owner():
     """owner-LIST is the sender of the list's mail, and hears of failures."""
     if not is_root():
