@@ -158,4 +158,15 @@ void		 penalty_right(struct penalties *, struct str addr,
 		    struct str account, int64_t now_ms);
 /* Its answer was given, or nobody waits for it any more. */
 void		 penalty_over(struct penalties *, struct str addr);
+/* What is known, the longest quiet first; to be taken over by another. */
+struct penalty_note {
+	struct str key;
+	uint64_t   count;
+	int64_t	   since_ms;
+	bool	   good;
+};
+typedef void	 penalty_note_fn(void *ctx, const struct penalty_note *);
+void		 penalties_each(struct penalties *, penalty_note_fn *, void *);
+void		 penalty_take_over(struct penalties *,
+		    const struct penalty_note *, int64_t now_ms);
 #endif

@@ -6,6 +6,8 @@
  */
 #include "auth/auth.h"
 
+#define HEIR_MAX	((size_t)32 << 20)	/* bytes under way */
+
 static const struct param params[] = {
 #define PARAM(...) PARAM_ROW(struct auth_conf, __VA_ARGS__)
 #include "auth/params.def"
@@ -21,6 +23,8 @@ struct carrier {			/* a talk with smtpd */
 static void	on_check(void *ctx, struct service *, struct problems *);
 static void	on_start(void *ctx, struct service *);
 static void	on_listen(void *ctx, struct str name, int fd);
+static void	on_solo(void *ctx, struct channel *, enum msg, const void *);
+static void	on_retire(void *ctx);
 static void	on_talk(void *ctx, struct talk *, enum msg);
 static void	on_message(void *ctx, struct talk *, enum msg, const void *);
 static void	on_gone(void *ctx, struct talk *, const char *why);
@@ -39,7 +43,8 @@ main(int argc, char **argv)
 		.role = ROLE_AUTH, .params = params, .nparams = nitems(params),
 		.conf = &a.conf, .ctx = &a, .check = on_check,
 		.start = on_start, .on_talk = on_talk,
-		.on_listen = on_listen,
+		.on_listen = on_listen, .on_solo = on_solo,
+		.on_retire = on_retire,
 	};
 
 	return service_main(&def, argc, argv);
@@ -110,6 +115,52 @@ on_listen(void *ctx, struct str name, int fd)
 	(void)name;
 	listener_free(&a->listener);
 	a->listener = listener_new(a->loop, fd, on_accept, a);
+}
+
+/* --- from one auth to the next, at a reload --- */
+
+static void
+send_guesses(void *ctx, const struct penalty_note *n)
+{
+	struct channel *heir = ctx;
+
+	/* More would break the channel. */
+	if (channel_unsent(heir) < HEIR_MAX)
+		channel_send(heir, MSG_auth_guesses, &(struct msg_auth_guesses){
+		    .key = n->key, .count = n->count,
+		    .since_ms = (uint64_t)n->since_ms, .good = n->good });
+}
+
+static void
+tell_heir(void *ctx, struct channel *heir, struct str name)
+{
+	struct auth *a = ctx;
+
+	(void)name;
+	penalties_each(a->penalties, send_guesses, heir);
+}
+
+static void
+on_retire(void *ctx)
+{
+	struct auth *a = ctx;
+
+	service_each_peer(a->service, ROLE_AUTH, tell_heir, a);
+}
+
+static void
+on_solo(void *ctx, struct channel *c, enum msg id, const void *msg)
+{
+	struct auth *a = ctx;
+	const struct msg_auth_guesses *m = msg;
+	struct penalty_note n;
+
+	(void)c;
+	if (id != MSG_auth_guesses)
+		return;
+	n = (struct penalty_note){ m->key, m->count,
+	    (int64_t)(m->since_ms & INT64_MAX), m->good != 0 };
+	penalty_take_over(a->penalties, &n, clock_steady_ms());
 }
 
 static void

@@ -23,6 +23,7 @@ static void	on_peer(void *ctx, struct channel *, struct str service);
 static void	on_talk(void *ctx, struct talk *, enum msg);
 static void	on_message(void *ctx, struct talk *, enum msg, const void *);
 static void	on_gone(void *ctx, struct talk *, const char *why);
+static void	on_solo(void *ctx, struct channel *, enum msg, const void *);
 static void	on_change(struct tlskey *);
 static void	new_ticket_key(void *ctx);
 
@@ -38,7 +39,7 @@ main(int argc, char **argv)
 		.role = ROLE_TLSKEY, .params = params,
 		.nparams = nitems(params), .conf = &t.conf, .ctx = &t,
 		.check = on_check, .start = on_start, .on_peer = on_peer,
-		.on_talk = on_talk,
+		.on_talk = on_talk, .on_solo = on_solo,
 	};
 
 	return service_main(&def, argc, argv);
@@ -114,6 +115,34 @@ new_ticket_key(void *ctx)
 	timer_set(t->rotate, life * 1000);
 }
 
+/*
+ * Another tlskey's key: it opens what it made, behind our own, as long as
+ * one of ours that is a life old.
+ */
+static void
+on_solo(void *ctx, struct channel *c, enum msg id, const void *msg)
+{
+	const struct msg_tls_tickets *m = msg;
+	struct tlskey *t = ctx;
+	struct tls_ticket_key key;
+
+	(void)c;
+	if (id != MSG_tls_tickets || m->keys.n < sizeof(key) ||
+	    t->ntickets == 0)
+		return;
+	memcpy(&key, m->keys.p, sizeof(key));
+	for (size_t i = 0; i < t->ntickets; i++)
+		if (memcmp(key.name, t->tickets[i].name,
+		    sizeof(key.name)) == 0)
+			return;
+	memmove(&t->tickets[2], &t->tickets[1],
+	    sizeof(t->tickets) - 2 * sizeof(t->tickets[0]));
+	t->tickets[1] = key;
+	if (t->ntickets < TLS_TICKET_KEYS)
+		t->ntickets++;
+	service_each_peer(t->service, ROLE_SMTPD, send_tickets_to, t);
+}
+
 static void
 on_peer(void *ctx, struct channel *c, struct str service)
 {
@@ -121,6 +150,8 @@ on_peer(void *ctx, struct channel *c, struct str service)
 	enum role role = channel_peer(c);
 	struct site *site = key_site_find(t, service, role_name(role));
 
+	if (role == ROLE_TLSKEY)
+		send_tickets(t, c);
 	if (site == NULL)
 		return;
 	if (role == ROLE_SMTPD)

@@ -21,6 +21,8 @@
 #define RECENT		4	/* wrong guesses of an address, told apart */
 #define GOOD_FAILURES	10
 #define FIRST_MS	1000
+#define KEY_MAX		1024
+#define COUNT_MAX	1000000	/* of another process's word */
 
 struct entry {
 	struct list link;		/* the longest quiet first */
@@ -75,32 +77,32 @@ penalties_free(struct penalties **pp)
 }
 
 /* 'a' address, 'u' account, 'p' both. */
-static struct entry *
-find(struct penalties *p, char kind, struct str a, struct str b, bool make,
-    int64_t now_ms)
+static void
+make_key(char kind, struct str a, struct str b, struct buf *key)
 {
-	struct entry *e;
-	struct buf key;
+	buf_init(key, KEY_MAX);
+	buf_putc(key, kind);
+	buf_str(key, str_first(a, 300));
+	buf_putc(key, '\0');
+	buf_str(key, str_first(b, 300));
+}
 
-	buf_init(&key, 1024);
-	buf_putc(&key, kind);
-	buf_str(&key, str_first(a, 300));
-	buf_putc(&key, '\0');
-	buf_str(&key, str_first(b, 300));
-	e = map_get(p->entries, buf_view(&key));
+static struct entry *
+find_key(struct penalties *p, struct str key, bool make, int64_t now_ms)
+{
+	struct entry *e = map_get(p->entries, key);
+
 	if (e == NULL && make) {
 		if (map_count(p->entries) >= p->conf.entries)
 			forget(p, container_of(p->used.next, struct entry,
 			    link));
 		e = mem_new(sizeof(*e));
 		e->key_size = key.n;
-		e->key = mem_new(key.n);
-		memcpy(e->key, key.p, key.n);
+		e->key = mem_copy(key);
 		e->since_ms = now_ms;
 		list_init(&e->link);
-		map_set(p->entries, buf_view(&key), e);
+		map_set(p->entries, key, e);
 	}
-	buf_free(&key);
 	if (e == NULL)
 		return NULL;
 	list_remove(&e->link);
@@ -111,6 +113,19 @@ find(struct penalties *p, char kind, struct str a, struct str b, bool make,
 		e->count = n >= e->count ? 0 : e->count - (unsigned)n;
 		e->since_ms += n * p->conf.decay_ms;
 	}
+	return e;
+}
+
+static struct entry *
+find(struct penalties *p, char kind, struct str a, struct str b, bool make,
+    int64_t now_ms)
+{
+	struct entry *e;
+	struct buf key;
+
+	make_key(kind, a, b, &key);
+	e = find_key(p, buf_view(&key), make, now_ms);
+	buf_free(&key);
 	return e;
 }
 
@@ -198,12 +213,40 @@ penalty_over(struct penalties *p, struct str addr)
 	struct entry *a;
 	struct buf key;
 
-	buf_init(&key, 1024);
-	buf_putc(&key, 'a');
-	buf_str(&key, str_first(addr, 300));
-	buf_putc(&key, '\0');
+	make_key('a', addr, STR(""), &key);
 	a = map_get(p->entries, buf_view(&key));
 	buf_free(&key);
 	if (a != NULL && a->waiting > 0)
 		a->waiting--;
+}
+
+void
+penalties_each(struct penalties *p, penalty_note_fn *fn, void *ctx)
+{
+	list_each(l, &p->used) {
+		const struct entry *e = container_of(l, struct entry, link);
+		struct penalty_note note = { { e->key, e->key_size },
+			e->count, e->since_ms, e->good };
+
+		if (e->count > 0 || e->good)
+			fn(ctx, &note);
+	}
+}
+
+void
+penalty_take_over(struct penalties *p, const struct penalty_note *note,
+    int64_t now_ms)
+{
+	struct entry *e;
+
+	if (note->key.n < 2 || note->key.n > KEY_MAX)
+		return;
+	e = find_key(p, note->key, true, now_ms);
+	if (note->count > e->count) {
+		e->count = (unsigned)(note->count < COUNT_MAX ? note->count :
+		    COUNT_MAX);
+		e->since_ms = note->since_ms < now_ms ? note->since_ms :
+		    now_ms;
+	}
+	e->good |= note->good;
 }

@@ -159,6 +159,8 @@ drain(struct service *s)
 		s->def->on_drain(s->def->ctx);
 		return;
 	}
+	if (s->def->on_retire != NULL)
+		s->def->on_retire(s->def->ctx);
 	s->quiet = timer_new(s->loop, look_for_end, s);
 	timer_set(s->quiet, QUIET_LOOK_MS);
 }

@@ -51,6 +51,8 @@ struct service_def {
 	void	(*on_reload)(void *ctx, struct conf *);
 	/* Finish and call service_exit; NULL: leaves when no talk is open. */
 	void	(*on_drain)(void *ctx);
+	/* Without on_drain: last words to a successor, before it leaves. */
+	void	(*on_retire)(void *ctx);
 	/* After on_drain, when all end: hurry what may last. */
 	void	(*on_stop)(void *ctx);
 };

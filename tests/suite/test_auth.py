@@ -507,6 +507,20 @@ def test_penalties():
         got = [c.get().split("\t") for _ in range(2)]
         need([g[1] for g in got] == [first, late] and got[0][0] == "OK", got)
         s.close()
+        # A new auth goes on from there.
+        before = i.pids("auth")
+        i.reload()
+        need(wait_for(lambda: i.pids("auth") and not set(before) & set(i.pids("auth"))), "no new auth")
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(60)
+        s.connect(os.path.join(i.dir, "spool/private/auth"))
+        c = Lines(s)
+        while c.get() != "DONE":
+            pass
+        c.put("VERSION", "1", "1")
+        word, seconds = took("x", "192.0.2.1", "bob@example.test")
+        need(word == "FAIL" and seconds > 2.5, "a reload forgets guesses", word, seconds)
+        s.close()
 
 
 class Lines:

@@ -207,6 +207,8 @@ def test_resumption_across_processes():
         for _ in range(12):
             session, reused = resume(i.port, session)
             need(reused, "a full handshake")
+        i.reload()
+        need(resume(i.port, session)[1], "a reload has lost the tickets' keys")
         # TLS 1.3, by openssl(1).
         path = os.path.join(i.dir, "session")
         connect = ["s_client", "-connect", "127.0.0.1:%d" % i.port, "-starttls", "smtp"]

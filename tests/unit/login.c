@@ -308,11 +308,17 @@ test_scram_both(void **state)
 /* --- guesses --- */
 
 static void
+take_over(void *ctx, const struct penalty_note *note)
+{
+	penalty_take_over(ctx, note, 0);
+}
+
+static void
 test_penalty(void **state)
 {
 	const struct penalty_conf conf = { .free = 2, .waiting = 3,
 		.max_ms = 8000, .decay_ms = 60000, .entries = 100 };
-	struct penalties *p = penalties_new(&conf);
+	struct penalties *p = penalties_new(&conf), *other;
 	struct str a = STR("192.0.2.1"), b = STR("192.0.2.2");
 	static const int64_t want[] = { 0, 0, 0, 1000, 2000, 4000, 8000,
 		8000 };
@@ -354,6 +360,18 @@ test_penalty(void **state)
 	assert_int_equal(penalty_begin(p, STR("c"), STR("x"), 9, 0), -1);
 	penalty_over(p, STR("c"));
 	assert_true(penalty_begin(p, STR("c"), STR("x"), 10, 0) >= 0);
+	/* Another goes on from what this one knows. */
+	other = penalties_new(&conf);
+	penalties_each(p, take_over, other);
+	assert_int_equal(penalty_begin(other, a, STR("new"), 1, 0), 8000);
+	assert_int_equal(penalty_begin(other, STR("192.0.2.3"), STR("ann"), 1,
+	    0), 8000);
+	penalty_take_over(other, &(struct penalty_note){ .key = STR("ax"),
+	    .count = UINT64_MAX, .since_ms = INT64_MAX }, 0);
+	penalty_take_over(other, &(struct penalty_note){ .key = STR("") }, 0);
+	assert_int_equal(penalty_begin(other, STR("192.0.2.4"), STR("zoe"), 1,
+	    0), 0);
+	penalties_free(&other);
 	/* Time heals. */
 	assert_int_equal(penalty_begin(p, a, STR("new"), 1,
 	    60LL * 60 * 1000), 0);
