@@ -37,6 +37,7 @@ tool_start(struct tool *t, const char *name)
 	fd_close_from(3);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);	/* a full log is no reason to die */
+	signal(SIGCHLD, SIG_DFL);	/* ignored, no child says how it ended */
 	*t = (struct tool){ .name = name, .arena = arena_new(TOOL_MEMORY),
 	    .borrowed = priv_is_borrowed() };
 }
