@@ -274,6 +274,36 @@ def test_limits():
     need(i.answers() and as_nobody(i, "postqueue", "-p")[0] == 0)
 
 
+def test_what_is_inherited():
+    """umask, signals that are ignored or blocked, timers, a stop of the group: as the caller left them."""
+    i = shared()
+    everything = set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}
+
+    def ignore(*which):
+        return lambda: [signal.signal(s, signal.SIG_IGN) for s in which]
+
+    def full(size, *which):
+        return lambda: (ignore(*which)(), resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    cases = [(lambda m=m: os.umask(m)) for m in (0, 0o777, 0o700, 0o077)] + [
+        ignore(signal.SIGCHLD), ignore(signal.SIGPIPE), ignore(*everything), full(2000, signal.SIGXFSZ), full(20000, *everything),
+        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, everything), lambda: signal.setitimer(signal.ITIMER_VIRTUAL, 60),
+        lambda: (signal.signal(signal.SIGCHLD, signal.SIG_IGN), os.umask(0o777), os.nice(19))]
+    sent = []
+    for n, c in enumerate(cases):
+        for size in (0, 50000):
+            s = subject()
+            sent.append((n, size, s, *as_nobody(i, "sendmail", ANN, stdin=text(s, size), before=c)))
+    settle(i)
+    for n, size, s, status, out in sent:
+        if status == 0:
+            arrives(i, s, n, size)
+            got = [m for m in i.mails("ann") if s.encode() in m][0]
+            need(len(got) >= size * 9 // 10 and times(i, s) == 1, "cut, or twice", n, size, len(got))
+        else:
+            need(n in (7, 8) and 64 <= status <= 78 and times(i, s) == 0, "case", n, size, status, out)
+    need(not [f for d, f in i.queue() if d == "maildrop"], "left behind", i.queue())
+
+
 def test_closed_descriptors():
     i = shared()
     for closed in ((1,), (2,), (1, 2), (0,), (0, 1), (0, 1, 2)):
