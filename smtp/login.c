@@ -98,7 +98,7 @@ refused_bits(const struct session *s)
 {
 	if (s->tls == NULL)
 		return s->smtp->refused;
-	return tls_info(s->tls)->trust == TLS_VERIFIED ?
+	return session_trust(s) == TLS_VERIFIED ?
 	    s->smtp->verified_refused : s->smtp->tls_refused;
 }
 

@@ -289,6 +289,7 @@ struct session {			/* one server, from connect to close */
 	unsigned	  tlsa_tries;
 	bool		  wrap, no_tls;	/* TLS from the first byte; none */
 	bool		  insecure_mx;	/* DANE only says: encrypt */
+	bool		  forged_mx;	/* may be: DANE proves its host alone */
 	struct talk	 *login;	/* with auth, during AUTH */
 	struct wait_peer *login_wait;
 	bool		  login_last, logged_in;
@@ -377,6 +378,8 @@ bool		 starttls_varies(const struct smtp *);
 bool		 starttls_next(struct session *);	/* as policy_next */
 void		 starttls_wrap(struct session *);
 void		 starttls_wrapped(struct session *);
+/* As the log says it; of a session with TLS. */
+enum tls_trust	 session_trust(const struct session *);
 void		 on_starttls(struct session *, struct awaited,
 		    const struct esmtp_reply *);
 /* tls_find.c */

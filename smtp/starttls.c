@@ -262,6 +262,16 @@ go(struct session *s)
 	buf_free(&why);
 }
 
+/* The host is what it says, but another could have been named as the MX. */
+enum tls_trust
+session_trust(const struct session *s)
+{
+	enum tls_trust trust = tls_info(s->tls)->trust;
+
+	return trust == TLS_VERIFIED && s->forged_mx &&
+	    s->tls_policy->level == LEVEL_DANE ? TLS_TRUSTED : trust;
+}
+
 static void
 log_session(struct session *s)
 {
@@ -277,7 +287,7 @@ log_session(struct session *s)
 	buf_init(&text, 1000);
 	tls_print(s->tls, " ", &text);
 	log_info("%s TLS connection established to " STRF ": %s",
-	    words[i->trust], STRV(s->relay), buf_cstr(&text));
+	    words[session_trust(s)], STRV(s->relay), buf_cstr(&text));
 	if (s->smtp->tls_loglevel >= 2 && i->trust != TLS_ANONYMOUS)
 		log_info(STRF ": subject_CN=" STRF ", issuer_CN=" STRF
 		    ", fingerprint=" STRF ", pkey_fingerprint=" STRF,

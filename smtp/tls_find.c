@@ -168,6 +168,7 @@ found(struct session *s)
 		without(s, LEVEL_MAY, "non DNSSEC destination");
 		return;
 	}
+	s->forged_mx = !mx_secure;
 	s->insecure_mx = !mx_secure &&
 	    str_eq_nocase(insecure, STR("encrypt"));
 	ask_tlsa(s);

@@ -96,6 +96,7 @@ class DNS:
         self.records = {}            # name: [(type, ttl, data)]
         self.failures = {}           # (name, type or ""): how
         self.queries = []
+        self.unsigned = set()           # zones without DNSSEC among secure ones
         self.secure = False
         self.negative_ttl = 0
         self.lock = threading.Lock()
@@ -278,7 +279,8 @@ class DNS:
             records = []
         records = self.lie(how, name, kind, records)
         flags = 0x8180 | rcode
-        if self.secure and query[3] & 0x20 and rcode in (0, 3):
+        unsigned = any(("." + name).endswith("." + zone) for zone in self.unsigned)
+        if self.secure and not unsigned and query[3] & 0x20 and rcode in (0, 3):
             flags |= 0x20
         if how == "truncate_all" or (how == "truncate" and proto == "udp"):
             flags, records = flags | 0x200, []

@@ -132,6 +132,24 @@ def test_dane():
             ("good", [tlsa(good)], False, "Verified", "Verified"),
             ("good", [tlsa(good, 3, 0, 2)], False, "Verified", "Verified"),
             ("good", [ca], False, "Verified", "Verified"),
+            # Each selector and matching type, of a key and of an authority's.
+            ("good", [tlsa(good, 3, 0, 0)], False, "Verified", "Verified"),
+            ("good", [tlsa(good, 3, 0, 1)], False, "Verified", "Verified"),
+            ("good", [tlsa(good, 3, 1, 0)], False, "Verified", "Verified"),
+            ("good", [tlsa(good, 3, 1, 2)], False, "Verified", "Verified"),
+            ("good", [tlsa(i.ca.cert, 2, 1, 1)], False, "Verified", "Verified"),
+            ("good", [tlsa(i.ca.cert, 2, 1, 2)], False, "Verified", "Verified"),
+            ("good", [tlsa(i.ca.cert, 2, 0, 2)], False, "Verified", "Verified"),
+            ("good", [tlsa(i.ca.cert, 2, 0, 0)], False, "Verified", "Verified"),
+            ("good", [tlsa(i.ca.cert, 2, 1, 0)], False, "Verified", "Verified"),
+            ("good", [tlsa(wrong, 3, 0, 0)], False, NOT_TRUSTED, NOT_TRUSTED),
+            ("expired", [ca], False, "Server certificate not", "Server certificate not"),
+            # Usages 0 and 1 count for nothing (RFC 7672 3.1.3), nor what is unknown.
+            ("self", [tlsa(i.certs["self"][1], 0)], False, "Untrusted", "unusable"),
+            ("good", [tlsa(wrong, 1), tlsa(good)], False, "Verified", "Verified"),
+            ("good", [tlsa(good, 1), tlsa(wrong)], False, NOT_TRUSTED, NOT_TRUSTED),
+            ("self", ["3 1 9 " + "ab" * 32], False, "Untrusted", "unusable"),
+            ("self", ["3 1 1 abcd"], False, "Untrusted", "unusable"),
             ("good", [tlsa(wrong)], False, NOT_TRUSTED, NOT_TRUSTED),
             ("good", [tlsa(wrong), tlsa(good)], False, "Verified", "Verified"),
             # DANE-EE: dates and names do not count; DANE-TA: they do.
@@ -173,6 +191,53 @@ def test_dane():
         need(status == "deferred" and "TLSA lookup error" in text, status, text)
         need(servers["good"].names[-1] is None or servers["good"].names[-1] == "mx.good.test", servers["good"].names)
         need("mx.good.test" in servers["good"].names, "no SNI with DANE", servers["good"].names)
+
+
+def test_dane_zones():
+    """An MX record without DNSSEC, hosts with it; and hosts with other names."""
+    with world(settings=["smtp_tls_security_level = dane"]) as (i, servers, dns):
+        dns.secure = True
+        dns.unsigned.add("far.test")
+        own, wrong = tlsa(i.certs["self"][1]), tlsa(i.certs["wrong"][1])
+        record = "_%d._tcp.mx.self.test" % i.tcp
+        n = 0
+        for level, insecure, records, want in (
+                # Who was asked for could have been forged: never Verified.
+                ("dane", "dane", [own], "Trusted"), ("dane", "dane", [wrong], NOT_TRUSTED),
+                ("dane", "encrypt", [own], "Untrusted"), ("dane", "encrypt", [wrong], "Untrusted"),
+                ("dane", "may", [own], "Untrusted"), ("dane", "may", [wrong], "Untrusted"),
+                ("dane-only", "dane", [own], "non DNSSEC destination")):
+            i.set("smtp_tls_security_level = " + level)
+            i.set("smtp_tls_dane_insecure_mx_policy = " + insecure)
+            policy(i, ["never.test none"])
+            for r in records:
+                dns.add(record + " TLSA " + r)
+            n += 1
+            dns.add("z%d.far.test MX 10 mx.self.test" % n)
+            before = len(established(i, "self"))
+            send(i, "a@z%d.far.test" % n)
+            status, text = result(i, "a@z%d.far.test" % n)
+            new = established(i, "self")[before:]
+            if " " in want:
+                need(status == "deferred" and want in text, level, insecure, status, text, new)
+            else:
+                need(status == "sent" and new == [want], level, insecure, records, status, text, new)
+            dns.remove(record)
+        # RFC 7672 2.1.3: records where the alias leads, else at its own name.
+        i.set("smtp_tls_security_level = dane-only")
+        policy(i, ["never.test none"])
+        for n, (name, data, want) in enumerate((("mx.self.test", own, "Verified"), ("alias.good.test", own, "Verified"),
+                                                ("mx.self.test", wrong, NOT_TRUSTED))):
+            dns.add("c%d.good.test MX 10 alias.good.test" % n)
+            if n == 0:
+                dns.add("alias.good.test CNAME mx.self.test")
+            dns.add("_%d._tcp.%s TLSA %s" % (i.tcp, name, data))
+            send(i, "a@c%d.good.test" % n)
+            status, text = result(i, "a@c%d.good.test" % n)
+            found = re.findall(r"(\w+) TLS connection established to alias\.good\.test", i.log())
+            need((status == "sent" and found[-1:] == [want]) or (" " in want and status == "deferred" and want in text),
+                 name, status, text, found)
+            dns.remove("_%d._tcp.%s" % (i.tcp, name))
 
 
 def test_what_servers_refuse():
