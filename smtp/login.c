@@ -2,6 +2,8 @@
  * login - AUTH at servers (RFC 4954): the lines are auth's, the password is
  * nothing that this process knows before it says it.
  */
+#include <stdio.h>
+
 #include "smtp/smtp.h"
 
 #define PEER_WAIT_MS	10000	/* for auth to (re)start */
@@ -17,33 +19,15 @@ static const struct talk_ops talk_ops = { on_message, on_gone };
 
 /* --- configuration --- */
 
+/* A parameter behind "smtp_" or "lmtp_". */
 static unsigned
-options(struct smtp *s, struct str list, struct problems *p)
+options(struct smtp *s, const char *name, struct problems *p)
 {
-	static const struct { const char *word; unsigned bit; } words[] = {
-		{ "noplaintext", SASL_NO_PLAINTEXT },
-		{ "noactive", SASL_NO_ACTIVE },
-		{ "nodictionary", SASL_NO_DICTIONARY },
-		{ "noanonymous", SASL_NO_ANONYMOUS },
-		{ "forward_secrecy", SASL_NEED_FORWARD },
-		{ "mutual_auth", SASL_NEED_MUTUAL },
-	};
-	struct str word;
-	unsigned bits = 0;
-	size_t i;
+	char parameter[64];
 
-	while (conf_list_next(&list, &word)) {
-		for (i = 0; i < nitems(words); i++)
-			if (str_eq_nocase(word, str_of(words[i].word)))
-				break;
-		if (i < nitems(words))
-			bits |= words[i].bit;
-		else
-			problem_add(p, true, NULL, 0, "%s_sasl_security_"
-			    "options: unknown option: " STRF,
-			    s->lmtp ? "lmtp" : "smtp", STRV(word));
-	}
-	return bits;
+	snprintf(parameter, sizeof(parameter), "%s_%s", s->lmtp ? "lmtp" :
+	    "smtp", name);
+	return service_sasl_options(s->service, parameter, p);
 }
 
 void
@@ -61,10 +45,10 @@ login_open(struct smtp *s, struct problems *p)
 	if (!str_eq(c->sasl_type, STR("cyrus")))
 		problem_add(p, true, NULL, 0, "%s_sasl_type: unknown type "
 		    STRF ": say cyrus", name, STRV(c->sasl_type));
-	s->refused = options(s, c->sasl_security_options, p);
-	s->tls_refused = options(s, c->sasl_tls_security_options, p);
-	s->verified_refused = options(s,
-	    c->sasl_tls_verified_security_options, p);
+	s->refused = options(s, "sasl_security_options", p);
+	s->tls_refused = options(s, "sasl_tls_security_options", p);
+	s->verified_refused = options(s, "sasl_tls_verified_security_options",
+	    p);
 	buf_init(&why, 2000);
 	s->login_filter = c->sasl_mechanism_filter.n == 0 ? NULL :
 	    match_list_open(c->sasl_mechanism_filter,

@@ -35,49 +35,14 @@ static void	over(struct session *);
 static const struct talk_ops list_ops = { on_list, on_list_gone };
 static const struct talk_ops login_ops = { on_answer, on_gone };
 
-/* --- configuration --- */
-
-/* postconf(5), smtpd_sasl_security_options. */
-static unsigned
-options(struct smtpd *d, struct str list, const char *name,
-    struct problems *p)
-{
-	static const struct { const char *word; unsigned bit; } words[] = {
-		{ "noplaintext", SASL_NO_PLAINTEXT },
-		{ "noactive", SASL_NO_ACTIVE },
-		{ "nodictionary", SASL_NO_DICTIONARY },
-		{ "noanonymous", SASL_NO_ANONYMOUS },
-		{ "forward_secrecy", SASL_NEED_FORWARD },
-		{ "mutual_auth", SASL_NEED_MUTUAL },
-	};
-	struct str word;
-	unsigned bits = 0;
-	size_t i;
-	int line = 0;
-	const char *file = conf_where(service_conf(d->service), str_of(name),
-	    &line);
-
-	while (conf_list_next(&list, &word)) {
-		for (i = 0; i < nitems(words); i++)
-			if (str_eq_nocase(word, str_of(words[i].word)))
-				break;
-		if (i < nitems(words))
-			bits |= words[i].bit;
-		else
-			problem_add(p, true, file, line,
-			    "%s: unknown option: " STRF, name, STRV(word));
-	}
-	return bits;
-}
-
 void
 auth_open(struct smtpd *d, struct problems *p)
 {
 	struct smtpd_conf *conf = &d->conf;
 
-	d->sasl_refused = options(d, conf->smtpd_sasl_security_options,
+	d->sasl_refused = service_sasl_options(d->service,
 	    "smtpd_sasl_security_options", p);
-	d->sasl_tls_refused = options(d, conf->smtpd_sasl_tls_security_options,
+	d->sasl_tls_refused = service_sasl_options(d->service,
 	    "smtpd_sasl_tls_security_options", p);
 	if (!str_eq(conf->smtpd_sasl_type, STR("cyrus")) &&
 	    !str_eq(conf->smtpd_sasl_type, STR("dovecot")))

@@ -72,6 +72,10 @@ void		 service_exit(struct service *);	/* clean, after flush */
 void		 service_log_open(struct conf *, const char *program,
 		    bool to_stderr);
 
+/* A parameter of SASL_ properties, as smtpd_sasl_security_options is. */
+unsigned	 service_sasl_options(struct service *, const char *parameter,
+		    struct problems *);
+
 /*
  * The least busy channel to a role (and service name, where not empty);
  * NULL: none at the moment.
