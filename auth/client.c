@@ -46,6 +46,7 @@ struct client {
 	struct buf	 challenge, answer;
 	unsigned	 step;
 	bool		 running, good;
+	bool		 authzid;	/* send_cyrus_sasl_authzid */
 };
 
 static void	on_message(void *ctx, struct talk *, enum msg, const void *);
@@ -56,6 +57,7 @@ static enum found find_password(struct client *, const struct msg_login_begin *,
 static void	challenged(struct client *, struct str data);
 static int	work(void *ctx);
 static void	on_worked(void *ctx, int result);
+static void	plain_answer(struct client *);
 static void	say(struct client *, const char *verb, struct str answer,
 		    bool last);
 static void	fail(struct client *, const char *reason);
@@ -258,14 +260,22 @@ begin(struct client *c, const struct msg_login_begin *m)
 		    "security" : "password lookup failed");
 		return;
 	}
+	c->authzid = conf_bool(site->conf, "send_cyrus_sasl_authzid");
 	if (c->way->way == PLAIN)
-		buf_printf(&c->answer, "%c%s%c%s", '\0', c->user, '\0',
-		    c->password);
+		plain_answer(c);
 	if (c->way->way == SCRAM) {
 		(void)scram_client_first(str_of(c->user), &c->first);
 		buf_str(&c->answer, buf_view(&c->first));
 	}
 	say(c, c->way->name, buf_view(&c->answer), c->way->way == PLAIN);
+}
+
+/* RFC 4616 2. */
+static void
+plain_answer(struct client *c)
+{
+	buf_printf(&c->answer, "%s%c%s%c%s", c->authzid ? c->user : "", '\0',
+	    c->user, '\0', c->password);
 }
 
 /* A verb: the first line; without one: an answer to a challenge. */
@@ -308,8 +318,7 @@ work(void *ctx)
 	c->good = true;
 	switch (c->way->way) {
 	case PLAIN:		/* the server overlooked our first */
-		buf_printf(&c->answer, "%c%s%c%s", '\0', c->user, '\0',
-		    c->password);
+		plain_answer(c);
 		break;
 	case LOGIN:
 		buf_str(&c->answer, c->step == 1 ? user : password);

@@ -128,11 +128,11 @@ is_verify(const struct delivery *d)
 
 static void
 log_result(const struct recipient *r, struct str address,
-    const struct outcome *o)
+    const struct rcpt_outcome *o)
 {
 	const struct delivery *d = r->delivery;
 
-	request_log(&d->msg, o, &(struct outcome_line){ .address = address,
+	request_log(&d->msg, o, &(struct rcpt_line){ .address = address,
 	    .original = r->original.n > 0 ? r->original : r->address,
 	    .relay = str_of(d->front->relay), .soft = d->front->soft,
 	    .delays = { .start_us = d->start_us,
@@ -195,7 +195,7 @@ deliver_note(struct recipient *r, struct str address,
     enum delivery_status status, const char *dsn, struct str text)
 {
 	struct delivery *d = r->delivery;
-	struct outcome o = { status, str_of(dsn), str_first(text, TEXT_MAX) };
+	struct rcpt_outcome o = { status, str_of(dsn), str_first(text, TEXT_MAX) };
 
 	if (status != EXPANDED)
 		request_filter(d->front->filter, &d->msg, d->arena, &o);

@@ -318,7 +318,10 @@ over(struct delivery *d, enum outcome outcome, struct str dsn, struct str why)
 
 		if (!(*note & NOTE_DELIVERY))
 			continue;
-		if (q->draining) {
+		if (*note & NOTE_PASS && !q->draining) {
+			*note &= (uint8_t)~NOTE_PASS;
+			resolve_pass(m, index);
+		} else if (q->draining) {
 			/* The next qmgr finds it in active/. */
 			schedule_add(dest, &m->mail, index);
 		} else if ((*note & NOTE_CRASHES) < CRASHES_MAX &&
@@ -376,6 +379,7 @@ on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
 {
 	struct delivery *d = ctx;
 	const struct msg_rcpt_result *r = msg;
+	const struct msg_rcpt_pass *pass = msg;
 
 	talk_deadline(talk, d->m->q->silence_ms);
 	if (id == MSG_deliver_done) {
@@ -389,6 +393,10 @@ on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
 		    .text = r->text, .remote_mta = r->remote_mta,
 		    .diagnostic = r->diagnostic, .action = r->action,
 		    .transport = str_of(d->p.job->dest->transport->name) });
+		return;
+	}
+	if (id == MSG_rcpt_pass && is_ours(d, pass->index)) {
+		d->m->note[pass->index] |= NOTE_PASS;
 		return;
 	}
 	log_warn("%s: malformed response from transport %s", d->m->msg.id,

@@ -45,6 +45,8 @@ enum {
 	NOTE_CRASHES  = 3,	/* mask: deliveries that died with it */
 	NOTE_DONE     = 1 << 2,	/* has its result, or needs none */
 	NOTE_DELIVERY = 1 << 3,	/* in a delivery, or waits for one */
+	NOTE_PASS     = 1 << 4,	/* another way: best_mx_transport */
+	NOTE_PASSED   = 1 << 5,	/* it was given that way */
 };
 
 enum step { STEP_DELIVER, STEP_JOURNAL, STEP_REPORT, STEP_SETTLE };
@@ -225,6 +227,8 @@ struct mail_transport *transport_get(struct qmgr *, struct str name);
 void		 transport_configure_all(struct qmgr *);
 /* Some recipients more; all of a small message. */
 void		 resolve_message(struct message *);
+/* smtp found that this machine is the recipient's best MX. */
+void		 resolve_pass(struct message *, uint32_t rcpt);
 void		 resolve_more(struct qmgr *);
 
 /* refill.c: how many recipients of a transport are in the schedule */

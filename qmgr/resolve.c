@@ -7,6 +7,8 @@
  * here. Meaning and words are those of Postfix's qmgr_message_resolve.
  * qmgr runs it.
  */
+#include <stdio.h>
+
 #include "address/address.h"
 #include "qmgr/qmgr.h"
 
@@ -198,16 +200,66 @@ apply_filter(const struct message *m, struct route *r)
 	r->transport = str_first(filter, colon);
 	r->nexthop = str_from(filter, colon + 1);
 	if (r->nexthop.n == 0)
+		r->nexthop = m->q->conf.default_filter_nexthop;
+	if (r->nexthop.n == 0)
 		r->nexthop = address_domain(r->recipient);
 }
 
 /* False: its transport has no room, and the message is parked. */
 static bool
+place(struct message *m, uint32_t i, const struct route *r, bool room)
+{
+	struct mail_transport *mt = transport_get(m->q, r->transport);
+
+	early_route(m, mt->role);
+	if (!mt->known)
+		result_defer(m, i, STR("4.3.0"),
+		    STR("mail transport unavailable"));
+	else if (mt->deferred && !m->flush)
+		result_defer(m, i, STR("4.3.2"), STR("deferred transport"));
+	else if (transport_dead(mt->t, clock_steady_ms()))
+		result_defer(m, i, str_of(mt->t->dsn), str_of(mt->t->why));
+	else if (room || refill_has_room(m, mt))
+		add(m, i, mt, r);
+	else {
+		refill_park(m, mt);
+		return false;
+	}
+	return true;
+}
+
+/* Once: the other way may lead back to an MX lookup. */
+void
+resolve_pass(struct message *m, uint32_t i)
+{
+	struct str way = m->q->conf.best_mx_transport;
+	struct str address = m->msg.rcpts[i].address;
+	size_t colon = str_chr(way, ':');
+	struct route r = { .transport = str_first(way, colon),
+		.nexthop = str_from(way, colon + 1), .recipient = address };
+	char text[ADDRESS_MAX + 100];
+
+	if (r.nexthop.n == 0)
+		r.nexthop = address_domain(address);
+	if (way.n > 0 && !(m->note[i] & NOTE_PASSED)) {
+		m->note[i] |= NOTE_PASSED;
+		m->note[i] &= (uint8_t)~NOTE_DELIVERY;
+		m->scheduled--;
+		(void)place(m, i, &r, true);
+		return;
+	}
+	snprintf(text, sizeof(text), "mail for " STRF " loops back to myself",
+	    STRV(address_domain(address)));
+	result_own(m, i, &(struct result){ .status = BOUNCED,
+	    .dsn = STR("5.4.6"), .text = str_of(text) });
+}
+
+/* False: as place(). */
+static bool
 resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 {
 	struct qmgr *q = m->q;
 	struct queue_rcpt *rcpt = &m->msg.rcpts[i];
-	struct mail_transport *mt;
 	struct route r = { 0 };
 	struct str why = STR("");
 
@@ -240,20 +292,7 @@ resolve_one(struct message *m, uint32_t i, struct arena *scratch)
 		    "postmaster notification discarded") });
 		return true;
 	}
-	mt = transport_get(q, r.transport);
-	early_route(m, mt->role);
-	if (!mt->known)
-		result_defer(m, i, STR("4.3.0"),
-		    STR("mail transport unavailable"));
-	else if (mt->deferred && !m->flush)
-		result_defer(m, i, STR("4.3.2"), STR("deferred transport"));
-	else if (transport_dead(mt->t, clock_steady_ms()))
-		result_defer(m, i, str_of(mt->t->dsn), str_of(mt->t->why));
-	else if (refill_has_room(m, mt))
-		add(m, i, mt, &r);
-	else
-		refill_park(m, mt);
-	return m->parked == NULL;
+	return place(m, i, &r, false);
 }
 
 void

@@ -7,8 +7,8 @@
  * success of a message is never written: its file goes. qmgr runs it.
  */
 #include <errno.h>
-#include "address/address.h"
 #include "qmgr/qmgr.h"
+#include "request/request.h"
 
 #define EVENTS_AT_ONCE	256
 
@@ -116,28 +116,16 @@ void
 result_own(struct message *m, uint32_t i, const struct result *res)
 {
 	const struct queue_rcpt *r = &m->msg.rcpts[i];
-	struct buf to, orig, delays;
+	const struct msg_deliver as = { .queue_id = str_of(m->msg.id),
+		.flags = m->msg.flags & QMF_VERIFY ? DELIVER_VERIFY : 0,
+		.arrival_us = (uint64_t)m->msg.arrival_us,
+		.active_us = (uint64_t)m->active_us };
 
-	buf_init(&to, 4 * ADDRESS_MAX);
-	buf_init(&orig, 4 * ADDRESS_MAX);
-	buf_init(&delays, 256);
-	address_quote_822(r->address, &to);
-	if (r->original.n > 0 && !str_eq_nocase(r->original, r->address)) {
-		buf_puts(&orig, " orig_to=<");
-		address_quote_822(r->original, &orig);
-		buf_puts(&orig, ">,");
-	}
-	dsn_print_delays(&delays, &(struct dsn_delays){
-	    .arrival_us = m->msg.arrival_us, .active_us = m->active_us,
-	    .done_us = clock_wall_us(), .decimals = m->q->delay_decimals });
-	log_mail(str_of(m->msg.id), "to=<" STRF ">," STRF " relay=none, " STRF
-	    ", dsn=" STRF ", status=%s (" STRF ")", STRV(buf_view(&to)),
-	    STRV(buf_view(&orig)), STRV(buf_view(&delays)), STRV(res->dsn),
-	    res->status == DEFERRED ? m->msg.flags & QMF_VERIFY ?
-	    "undeliverable" : "deferred" : "sent", STRV(res->text));
-	buf_free(&to);
-	buf_free(&orig);
-	buf_free(&delays);
+	request_log(&as, &(struct rcpt_outcome){ res->status, res->dsn,
+	    res->text }, &(struct rcpt_line){ .address = r->address,
+	    .original = r->original, .relay = STR("none"),
+	    .soft = m->q->soft_bounce,
+	    .delays = { .decimals = m->q->delay_decimals } });
 	result_set(m, i, res);
 }
 

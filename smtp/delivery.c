@@ -136,11 +136,11 @@ delivery_take_kept(struct delivery *d)
 
 static void
 log_result(const struct delivery *d, const struct recipient *r,
-    const struct outcome *o)
+    const struct rcpt_outcome *o)
 {
 	const struct session *s = d->session;
 
-	request_log(&d->msg, o, &(struct outcome_line){
+	request_log(&d->msg, o, &(struct rcpt_line){
 	    .address = r->address, .original = r->original,
 	    .relay = s != NULL ? s->relay : STR("none"),
 	    .conn_use = s != NULL && s->uses > 0 ? s->uses + 1 : 0,
@@ -162,7 +162,7 @@ typed(struct delivery *d, const char *type, struct str text)
 
 /* m says what the reports have, beside the outcome. */
 static void
-report(struct delivery *d, struct recipient *r, struct outcome o,
+report(struct delivery *d, struct recipient *r, struct rcpt_outcome o,
     struct msg_rcpt_result *m)
 {
 	request_filter(d->smtp->status_filter, &d->msg, d->arena, &o);
@@ -187,10 +187,23 @@ void
 delivery_result(struct delivery *d, struct recipient *r,
     enum delivery_status status, const struct why *why)
 {
-	report(d, r, (struct outcome){ status, why->dsn,
+	report(d, r, (struct rcpt_outcome){ status, why->dsn,
 	    str_first(why->text, TEXT_MAX) }, &(struct msg_rcpt_result){
 	    .remote_mta = typed(d, "dns", why->remote),
 	    .diagnostic = typed(d, "smtp", why->reply) });
+}
+
+bool
+delivery_pass(struct delivery *d, struct recipient *r)
+{
+	if (!d->smtp->best_mx_passes || d->talk == NULL ||
+	    channel_peer(talk_channel(d->talk)) != ROLE_QMGR)
+		return false;
+	talk_send(d->talk, MSG_rcpt_pass,
+	    &(struct msg_rcpt_pass){ .index = r->index });
+	r->mark = RCPT_OVER;
+	d->nopen--;
+	return true;
 }
 
 /* Line ends of a reply are blanks in a log line. */
@@ -215,6 +228,7 @@ delivery_sent(struct delivery *d, struct recipient *r,
 {
 	struct session *s = d->session;
 	struct str text = one_line(d, buf_view(&reply->text));
+	struct rcpt_outcome o = { SENT, reply->dsn, str_first(text, TEXT_MAX) };
 	struct msg_rcpt_result m = { .remote_mta = typed(d, "dns", s->host),
 		.diagnostic = typed(d, "smtp", text) };
 
@@ -224,6 +238,7 @@ delivery_sent(struct delivery *d, struct recipient *r,
 		m.action = STR("delivered");
 	else
 		m.action = STR("relayed");
-	report(d, r, (struct outcome){ SENT, reply->dsn.n > 0 ? reply->dsn :
-	    STR("2.0.0"), str_first(text, TEXT_MAX) }, &m);
+	if (o.dsn.n == 0)
+		o.dsn = STR("2.0.0");
+	report(d, r, o, &m);
 }

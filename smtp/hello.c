@@ -175,8 +175,10 @@ read_offer(struct session *s)
 	    str_eq_nocase(s->offer.name, s->smtp->myhostname)) {
 		log_warn("host " STRF " greeted me with my own hostname "
 		    STRF, STRV(s->name), STRV(s->offer.name));
-		why = why_printf(s->d, "5.4.6", "mail for " STRF
-		    " loops back to myself", STRV(s->d->msg.nexthop));
+		/* Not a best MX: that one may take it later. */
+		why = why_printf(s->d, route_is_best(s->d) ? "5.4.6" : "4.4.6",
+		    "mail for " STRF " loops back to myself",
+		    STRV(s->d->msg.nexthop));
 		session_refused(s, &why);
 		return;
 	}

@@ -364,7 +364,33 @@ route_may_loop(const struct delivery *d)
 	return d->to->site > 0 && !d->smtp->lmtp && d->to->port == 25;
 }
 
+bool
+route_is_best(const struct delivery *d)
+{
+	const struct destination *t = d->to;
+
+	return !t->mx || t->nhosts == 0 || t->at == 0 ||
+	    t->v[t->at - 1].preference == t->best;
+}
+
 /* --- lookups --- */
+
+/* What smtp_dns_reply_filter leaves of it. */
+static struct dns_answer
+filtered(struct delivery *d, const struct dns_answer *a)
+{
+	struct dns_answer out;
+
+	dns_filter(d->smtp->dns_filter, a, d->arena, &out);
+	return out;
+}
+
+static struct why
+lookup_failed(struct delivery *d, const struct dns_answer *a)
+{
+	return why_printf(d, a->filtered ? "4.7.0" : "4.4.3", STRF,
+	    STRV(a->why));
+}
 
 static void
 look_up_mx(struct delivery *d)
@@ -392,21 +418,22 @@ look_up_host(struct delivery *d)
 }
 
 static void
-on_mx(void *ctx, const struct dns_answer *a)
+on_mx(void *ctx, const struct dns_answer *all)
 {
 	struct delivery *d = ctx;
 	struct destination *t = d->to;
 	struct smtp *s = d->smtp;
+	const struct dns_answer few = filtered(d, all), *a = &few;
 
 	t->query = NULL;
 	t->mx_secure = a->secure;
-	if (a->found == NONE || (a->found == RETRY &&
+	if (a->found == NONE || (a->found == RETRY && !a->filtered &&
 	    s->conf.ignore_mx_lookup_error)) {
 		look_up_host(d);	/* RFC 5321 5.1: an implicit MX */
 		return;
 	}
 	if (a->found == RETRY) {
-		site_failed(d, why_printf(d, "4.4.3", STRF, STRV(a->why)));
+		site_failed(d, lookup_failed(d, a));
 		return;
 	}
 	/* RFC 7505 3: one MX, of the root. */
@@ -469,12 +496,15 @@ add_ip(struct delivery *d, int family, const uint8_t *ip,
 }
 
 static void
-take_answer(struct delivery *d, const struct dns_answer *a, struct str host,
+take_answer(struct delivery *d, const struct dns_answer *all, struct str host,
     unsigned preference)
 {
+	const struct dns_answer few = filtered(d, all), *a = &few;
 	struct destination *t = d->to;
 	size_t before;
 
+	if (d->smtp->conf.cname_overrides_servername && a->name.n > 0)
+		host = arena_str(d->arena, a->name);
 	for (size_t i = 0; a->found == FOUND && i < a->n; i++) {
 		const struct dns_record *r = &a->records[i];
 		uint8_t ip[16] = { 0 };
@@ -491,7 +521,7 @@ take_answer(struct delivery *d, const struct dns_answer *a, struct str host,
 	}
 	/* A failure that may pass wins over one that will not. */
 	if (a->found == RETRY)
-		t->lookup = why_printf(d, "4.4.3", STRF, STRV(a->why));
+		t->lookup = lookup_failed(d, a);
 	else if (a->found == NONE && t->lookup.dsn.n == 0)
 		t->lookup = why_printf(d, "5.4.4", STRF, STRV(a->why));
 	if (--t->open == 0)

@@ -68,6 +68,7 @@ struct smtp {				/* the process */
 	struct str	 double_bounce;	/* local part of its sender */
 	unsigned	 notify;	/* NOTE_ bits: notify_classes */
 	bool		 soft_bounce;
+	bool		 best_mx_passes;	/* best_mx_transport is set */
 	unsigned	 delay_decimals;
 	unsigned	 families;	/* DNS_V4 | DNS_V6: inet_protocols */
 	/* Of the parameters: */
@@ -85,12 +86,13 @@ struct smtp {				/* the process */
 	struct tls_agent *tls_agent;	/* NULL: no certificate of ours */
 	unsigned	 tls_level;	/* enum tls_level of tls.h */
 	uint64_t	 tls_loglevel;
+	bool		 probed;	/* dnssec_probe was asked */
 	/* Tables, as they were at the start: */
 	struct tables	*generic;
 	bool		 generic_ext;	/* propagate_unmatched_extensions */
 	struct find_conf find;
 	struct checks	*checks;
-	struct tables	*reply_filter, *status_filter;
+	struct tables	*reply_filter, *status_filter, *dns_filter;
 	struct requests	 requests;
 	struct list	 deliveries, sessions;
 	struct pool_kept *pool;
@@ -150,6 +152,11 @@ void		 delivery_result(struct delivery *, struct recipient *,
 		    enum delivery_status, const struct why *);
 void		 delivery_sent(struct delivery *, struct recipient *,
 		    const struct esmtp_reply *);
+/*
+ * True: this machine is the best MX, and qmgr has another way for it
+ * (best_mx_transport). Ends the recipient without a result.
+ */
+bool		 delivery_pass(struct delivery *, struct recipient *);
 /* All have their results: tells qmgr and frees it. */
 void		 delivery_end(struct delivery *);
 /* Undone: qmgr has it tried again. Nothing of it was sent. */
@@ -194,8 +201,9 @@ void		 route_begin(struct delivery *);
 void		 route_next(struct delivery *);
 /* The server has greeted us well: smtp_mx_session_limit counts it. */
 void		 route_spoken(struct delivery *);
-/* Do we speak with a port 25 that could be our own? */
+/* Do we speak with a port 25 that could be our own? Is it a best MX? */
 bool		 route_may_loop(const struct delivery *);
+bool		 route_is_best(const struct delivery *);
 void		 route_free(struct delivery *);
 /* The same server again, without TLS. */
 void		 route_plain(struct delivery *);
@@ -274,7 +282,7 @@ struct session {			/* one server, from connect to close */
 	enum state	  state;	/* of the next reply; what we do */
 	unsigned	  uses;		/* messages before this */
 	int64_t		  opened_ms, rested_ms;
-	bool		  esmtp, reused, best_mx;
+	bool		  esmtp, reused;
 	bool		  dirty;	/* needs RSET before the next message */
 	bool		  broken;	/* no more mail by this one */
 	bool		  heard;	/* a reply of this transaction came */

@@ -162,6 +162,8 @@ open_tables(struct smtp *s, struct conf *conf, struct problems *p)
 	s->generic = open_table(s, s->conf.generic_maps, "generic_maps", p);
 	s->reply_filter = open_table(s, s->conf.reply_filter, "reply_filter",
 	    p);
+	s->dns_filter = open_table(s, s->conf.dns_reply_filter,
+	    "dns_reply_filter", p);
 	s->status_filter = open_table(s, s->conf.delivery_status_filter,
 	    "delivery_status_filter", p);
 	while (conf_list_next(&rest, &item))
@@ -185,6 +187,11 @@ read_common(struct smtp *s, struct conf *conf)
 	s->double_bounce = address_local(conf_get(conf,
 	    "double_bounce_sender"));
 	script_configure(s, conf);
+	s->best_mx_passes = conf_get(conf, "best_mx_transport").n > 0;
+	if (s->conf.connection_cache_time_limit >
+	    s->conf.connection_cache_ttl_limit)
+		s->conf.connection_cache_time_limit =
+		    s->conf.connection_cache_ttl_limit;
 	s->delay_decimals = (unsigned)conf_number(conf,
 	    "delay_logging_resolution_limit");
 	while (conf_list_next(&rest, &item)) {

@@ -12,6 +12,8 @@
 #include "smtp/tls.h"
 
 static void	ask_next(struct session *);
+static void	without(struct session *, enum tls_level instead,
+		    const char *why);
 static void	on_policy(void *ctx, enum found, struct str value);
 static void	found(struct session *);
 static void	on_tlsa(void *ctx, const struct dns_answer *);
@@ -130,6 +132,49 @@ ask_tlsa(struct session *s)
 	    STRV(s->tls_policy->base))), on_tlsa, s);
 }
 
+static void
+on_probe(void *ctx, const struct dns_answer *a)
+{
+	struct smtp *smtp = ctx;
+	struct str what = smtp->conf.dnssec_probe;
+
+	if (a->found == RETRY) {
+		smtp->probed = false;	/* it may be better next time */
+		log_warn("DNSSEC validation may be unavailable: dnssec_probe '"
+		    STRF "': " STRF, STRV(what), STRV(a->why));
+	} else if (!a->secure)
+		log_warn("DNSSEC validation may be unavailable: dnssec_probe '"
+		    STRF "' received a response that is not DNSSEC validated",
+		    STRV(what));
+}
+
+/* Is nothing signed, or does the resolver not look? Asked once. */
+static void
+probe(struct smtp *smtp)
+{
+	struct str what = smtp->conf.dnssec_probe;
+	size_t colon = str_chr(what, ':');
+	enum dns_type type;
+
+	if (smtp->probed || what.n == 0)
+		return;
+	smtp->probed = true;
+	if (colon == what.n || !dns_type_parse(str_first(what, colon), &type))
+		log_warn("dnssec_probe: say type:name, not " STRF,
+		    STRV(what));
+	else
+		(void)dns_ask(smtp->service, type, str_from(what, colon + 1),
+		    on_probe, smtp);
+}
+
+/* The destination is not signed. */
+static void
+unsigned_host(struct session *s)
+{
+	probe(s->smtp);
+	without(s, LEVEL_MAY, "non DNSSEC destination");
+}
+
 /* There are none that can be used: what stands in their place. */
 static void
 without(struct session *s, enum tls_level instead, const char *why)
@@ -159,13 +204,11 @@ found(struct session *s)
 		go(s);
 		return;
 	}
-	if (!route_secure(s->d, &mx_secure)) {
-		without(s, LEVEL_MAY, "non DNSSEC destination");
-		return;
-	}
-	if (!mx_secure && (p->level == LEVEL_DANE_ONLY ||
-	    str_eq_nocase(insecure, STR("may")))) {
-		without(s, LEVEL_MAY, "non DNSSEC destination");
+	if ((!route_secure(s->d, &mx_secure) &&
+	    !s->smtp->conf.tls_force_insecure_host_tlsa_lookup) ||
+	    (!mx_secure && (p->level == LEVEL_DANE_ONLY ||
+	    str_eq_nocase(insecure, STR("may"))))) {
+		unsigned_host(s);
 		return;
 	}
 	s->forged_mx = !mx_secure;
@@ -195,12 +238,15 @@ take_tlsa(struct session *s, const struct dns_answer *a)
 }
 
 static void
-on_tlsa(void *ctx, const struct dns_answer *a)
+on_tlsa(void *ctx, const struct dns_answer *all)
 {
 	struct session *s = ctx;
 	struct tls_policy *p = s->tls_policy;
+	struct dns_answer few;
+	const struct dns_answer *a = &few;
 
 	s->tlsa = NULL;
+	dns_filter(s->smtp->dns_filter, all, s->arena, &few);
 	if (a->found == RETRY) {
 		tls_refused(s, "4.7.5", "TLSA lookup error for " STRF ":%u",
 		    STRV(p->base), s->port);

@@ -89,6 +89,16 @@ throttle(struct delivery *d, const struct why *why)
 		    STRV(why->dsn), STRV(str_first(why->text, TEXT_MAX))));
 }
 
+static void
+give_up(struct delivery *d, struct recipient *r, const struct why *why)
+{
+	bool loops = why->reply.n == 0 && str_eq(why->dsn, STR("5.4.6"));
+
+	if (!loops || !delivery_pass(d, r))
+		delivery_result(d, r, why_is_soft(why) ? DEFERRED : BOUNCED,
+		    why);
+}
+
 void
 trouble_rcpt(struct delivery *d, struct recipient *r, const struct why *why)
 {
@@ -98,7 +108,7 @@ trouble_rcpt(struct delivery *d, struct recipient *r, const struct why *why)
 		r->why = *why;
 		return;
 	}
-	delivery_result(d, r, why_is_soft(why) ? DEFERRED : BOUNCED, why);
+	give_up(d, r, why);
 	if (why->down)
 		throttle(d, why);
 }
@@ -119,8 +129,7 @@ trouble_all(struct delivery *d, const struct why *why)
 		if (keep)
 			r->mark = RCPT_KEPT;
 		else
-			delivery_result(d, r, why_is_soft(why) ? DEFERRED :
-			    BOUNCED, why);
+			give_up(d, r, why);
 	}
 	if (!keep && why->down)
 		throttle(d, why);

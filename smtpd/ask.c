@@ -13,6 +13,7 @@ static void on_channel(void *ctx, struct channel *);
 static void on_answer(void *ctx, struct talk *, enum msg, const void *);
 static void on_gone(void *ctx, struct talk *, const char *why);
 
+static void on_records(void *ctx, const struct dns_answer *);
 static void on_dns(void *ctx, const struct dns_answer *);
 static void send_table(struct check *, struct talk *);
 static enum step take_table(struct check *, const void *msg);
@@ -108,7 +109,7 @@ check_dns(struct check *c, enum dns_type type, struct str name,
 	c->dns_then = then;
 	c->dns_type = type;
 	c->dns = dns_ask(c->s->smtpd->service, type, ascii_name(c, name),
-	    on_dns, c);
+	    on_records, c);
 	return WAITS;
 }
 
@@ -119,6 +120,17 @@ check_dns_host(struct check *c, struct str name, dns_step *then)
 	c->dns = dns_ask_host(c->s->smtpd->service, ascii_name(c, name),
 	    DNS_HOSTS_FIRST, on_dns, c);
 	return WAITS;
+}
+
+/* smtpd_dns_reply_filter; native lookups have none. */
+static void
+on_records(void *ctx, const struct dns_answer *all)
+{
+	struct check *c = ctx;
+	struct dns_answer few;
+
+	dns_filter(c->s->smtpd->dns_filter, all, c->arena, &few);
+	on_dns(c, &few);
 }
 
 static void

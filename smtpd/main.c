@@ -269,6 +269,7 @@ open_tables(struct smtpd *d, struct problems *p)
 	    all[] = {
 		{ "smtpd_command_filter", TABLE_FOLD, &d->command_filter },
 		{ "smtpd_discard_ehlo_keyword_address_maps", 0, &d->discards },
+		{ "smtpd_dns_reply_filter", TABLE_FOLD, &d->dns_filter },
 		{ "smtpd_reject_filter_maps", 0, &d->reject_filter },
 		{ "smtpd_reject_footer_maps", 0, &d->reject_footers },
 		{ "smtpd_tls_loglevel_maps", TABLE_FOLD, &d->tls_loglevels },

@@ -97,7 +97,7 @@ struct smtpd {				/* the process */
 	/* names.c, refusal.c */
 	bool		    expansion[256]; /* bytes that $names may bring */
 	struct tables	   *command_filter, *discards, /* see params.def */
-			   *reject_filter, *reject_footers;
+			   *reject_filter, *reject_footers, *dns_filter;
 	/* transcript.c */
 	unsigned	    notify;	/* NOTE_ bits: notify_classes */
 	size_t		    nnotices;	/* mails to postmaster under way */

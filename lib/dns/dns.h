@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include "base/base.h"
 #include "service/service.h"
+#include "table/table.h"
 
 enum dns_type {			/* RFC 1035 3.2.2, RFC 3596, RFC 6698 */
 	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15,
@@ -32,6 +33,7 @@ struct dns_answer {			/* lives while the callback runs */
 	enum found found;
 	bool	   nxdomain;		/* NONE: the name itself is not there */
 	bool	   secure;		/* AD, from a resolver on loopback */
+	bool	   filtered;		/* RETRY: dns_filter() left nothing */
 	struct str name;		/* canonical: after CNAMEs */
 	const struct dns_record *records; /* of the type asked for */
 	size_t	   n;
@@ -39,6 +41,9 @@ struct dns_answer {			/* lives while the callback runs */
 					 * or domain name not found. Name service
 					 * error for name=x type=MX: ..." */
 };
+/* "MX", in any case. */
+bool		 dns_type_parse(struct str name, enum dns_type *) MUST_USE;
+
 typedef void dns_fn(void *ctx, const struct dns_answer *);
 
 /*
@@ -50,6 +55,13 @@ struct dns_query;
 struct dns_query *dns_ask(struct service *, enum dns_type, struct str name,
 		    dns_fn *fn, void *ctx);
 void		 dns_cancel(struct dns_query **);	/* NULL is fine */
+/*
+ * The answer without the records that the tables of a *_dns_reply_filter say
+ * IGNORE to; RETRY where they leave nothing, or make no sense. Texts and
+ * records are the answer's or the arena's.
+ */
+void		 dns_filter(struct tables *, const struct dns_answer *,
+		    struct arena *, struct dns_answer *out);
 
 /*
  * All addresses of a host: records are DNS_A and DNS_AAAA, in no order that

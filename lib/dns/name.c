@@ -70,6 +70,17 @@ dns_type_name(enum dns_type type)
 	return NULL;
 }
 
+bool
+dns_type_parse(struct str name, enum dns_type *type)
+{
+	for (size_t i = 0; i < nitems(types); i++)
+		if (str_eq_nocase(name, str_of(types[i].name))) {
+			*type = types[i].type;
+			return true;
+		}
+	return false;
+}
+
 void
 dns_why(struct str name, enum dns_type type, enum dns_lack lack,
     struct buf *out)

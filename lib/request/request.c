@@ -52,7 +52,7 @@ first_gone(void *ctx, struct talk *talk, const char *why)
 
 void
 request_filter(struct tables *filter, const struct msg_deliver *m,
-    struct arena *arena, struct outcome *o)
+    struct arena *arena, struct rcpt_outcome *o)
 {
 	struct buf key, value;
 	struct str got;
@@ -106,8 +106,8 @@ status_word(bool verify, enum delivery_status status, bool soft)
 }
 
 void
-request_log(const struct msg_deliver *m, const struct outcome *o,
-    const struct outcome_line *l)
+request_log(const struct msg_deliver *m, const struct rcpt_outcome *o,
+    const struct rcpt_line *l)
 {
 	struct dsn_delays delays = l->delays;
 	struct buf line;

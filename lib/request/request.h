@@ -19,7 +19,7 @@ struct requests {			/* of a process */
 void		 request_await(struct requests *, struct talk *);
 
 /* How a recipient fared. */
-struct outcome {
+struct rcpt_outcome {
 	enum delivery_status status;
 	struct str dsn, text;
 };
@@ -29,10 +29,10 @@ struct outcome {
  * success, nor success a failure.
  */
 void		 request_filter(struct tables *, const struct msg_deliver *,
-		    struct arena *, struct outcome *);
+		    struct arena *, struct rcpt_outcome *);
 
 /* The log line is Postfix's log_adhoc(), byte for byte. */
-struct outcome_line {
+struct rcpt_line {
 	struct str address, original;	/* original "": as the address */
 	struct str relay;
 	unsigned   conn_use;		/* 0: not said */
@@ -40,5 +40,5 @@ struct outcome_line {
 	struct dsn_delays delays;	/* arrival_us, active_us are msg's */
 };
 void		 request_log(const struct msg_deliver *,
-		    const struct outcome *, const struct outcome_line *);
+		    const struct rcpt_outcome *, const struct rcpt_line *);
 #endif

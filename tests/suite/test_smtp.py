@@ -488,7 +488,7 @@ def test_reset_between():
     with Server(plan=lambda n: {"RCPT": lambda c: c.put("550 5.1.1 no" if "bad" in c.server.said[-1] else "250 ok")}) as s, \
             Instance(settings=["relayhost = [127.0.0.1]:%d" % s.port,
                                "smtp_connection_cache_destinations = [127.0.0.1]:%d" % s.port,
-                               "smtp_connection_cache_time_limit = 100s"]) as i:
+                               "smtp_connection_cache_time_limit = 100s", "connection_cache_ttl_limit = 100s"]) as i:
         for to in ("ok1", "bad", "ok2"):
             send(i, to + "@far.test")
             result(i, to + "@far.test")

@@ -167,7 +167,7 @@ def test_connection_that_died_while_it_rested():
         return {"MAIL": b.RESET} if n == -1 else {}
     with Server(plan=plan) as s, Instance(settings=[
             "relayhost = [127.0.0.1]:%d" % s.port, "smtp_connection_cache_destinations = [127.0.0.1]:%d" % s.port,
-            "smtp_connection_cache_time_limit = 600s"]) as i:
+            "smtp_connection_cache_time_limit = 600s", "connection_cache_ttl_limit = 600s"]) as i:
         for n in range(3):
             i.run("sendmail", "-f", "ann@example.test", "m%d@far.test" % n, stdin=b"Subject: x\n\nx\n")
             need(i.wait_log(r"to=<m%d@far.test>.*status=sent" % n), i.log())
@@ -187,7 +187,7 @@ def test_timed_out_rest():
         rested.append(c)
     with Server(plan={"DOT": dot}) as s, Instance(settings=[
             "relayhost = [127.0.0.1]:%d" % s.port, "smtp_connection_cache_destinations = [127.0.0.1]:%d" % s.port,
-            "smtp_connection_cache_time_limit = 600s"]) as i:
+            "smtp_connection_cache_time_limit = 600s", "connection_cache_ttl_limit = 600s"]) as i:
         i.run("sendmail", "-f", "ann@example.test", "m1@far.test", stdin=b"Subject: x\n\nx\n")
         need(i.wait_log(r"to=<m1@far.test>.*status=sent"), i.log())
         rested[0].raw(b"421 4.4.2 idle\r\n")

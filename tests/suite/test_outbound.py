@@ -1,0 +1,144 @@
+"""Mail to other hosts, second part: parameters and combinations that a site
+may well have, each with its effect. First part and helpers: test_smtp.py.
+"""
+import base64
+import re
+import sys
+
+from badserver import Server, reply
+from dns import DNS
+from harness import Instance, Wire, main, need, wait_for
+from test_smtp import reload, result, send, world
+
+
+def test_best_mx():
+    """best_mx_transport: what has this machine as its best MX goes another way."""
+    with world(["best_mx_transport = virtual", "transport_maps = inline:{{again.test = smtp:}}"]) as (i, one, two, dns):
+        dns.add("hosted.test MX 10 me.test")
+        send(i, "x@hosted.test", "y@hosted.test", "z@two.test")
+        for to in ("x@hosted.test", "y@hosted.test"):
+            line = result(i, to)
+            need("relay=virtual" in line and "unknown user" in line.lower(), line)
+        need("status=sent" in result(i, "z@two.test"))
+        i.set("best_mx_transport = smtp:[127.0.0.3]")
+        reload(i)
+        send(i, "v@hosted.test")
+        need(re.search(r"relay=127.0.0.3\[.*status=sent", result(i, "v@hosted.test")), i.log()[-900:])
+        # Not round and round: what comes back as ours is returned.
+        i.set("best_mx_transport = smtp:hosted.test")
+        reload(i)
+        send(i, "w@hosted.test")
+        need("dsn=5.4.6, status=bounced (mail for hosted.test loops back to myself)" in result(i, "w@hosted.test"), i.log()[-1500:])
+
+
+def test_dns_reply_filter():
+    with world(["smtp_dns_reply_filter = regexp:{{/^two\\.test\\. \\d* ?[0-9]* IN MX 10 a\\./ ignore}, "
+                "{/^nomx\\.test\\. [0-9]+ IN A 127\\.0\\.0\\.3$$/ IGNORE}, {/^null\\.test\\. / what}}"]) as (i, one, two, dns):
+        send(i, "x@two.test", "x@nomx.test", "x@null.test")
+        need("relay=b.two.test[127.0.0.3]" in result(i, "x@two.test"))
+        line = result(i, "x@nomx.test")
+        need("dsn=4.7.0, status=deferred (Error looking up name=nomx.test type=A: "
+             "DNS reply filter drops all results)" in line, line)
+        line = result(i, "x@null.test")
+        need("dsn=4.7.0, status=deferred" in line and "Invalid DNS reply filter" in line, line)
+        need("ignoring DNS RR: two.test. 0 IN MX 10 a.two.test." in i.log())
+
+
+def test_dns_reply_filter_of_restrictions():
+    zone = "bad.test MX 10 mx.bad.test\nmx.bad.test A 127.0.0.2\ngood.test MX 10 mx.good.test\n"
+    with DNS(zone) as dns, Instance(dns=dns, settings=[
+            "smtpd_dns_reply_filter = pcre:{{/ IN MX 10 mx\\.bad\\.test\\.$$/ IGNORE}}",
+            "smtpd_sender_restrictions = reject_unknown_sender_domain"]) as i:
+        w = Wire(i.port)
+        w.reply()
+        w.say("EHLO x.test")
+        w.say("MAIL FROM:<a@good.test>")
+        need(w.say("RCPT TO:<ann@example.test>").startswith("250"))
+        w.say("RSET")
+        w.say("MAIL FROM:<a@bad.test>")
+        got = w.say("RCPT TO:<ann@example.test>")
+        need(got == "450 4.1.8 <a@bad.test>: Sender address rejected: Domain not found", got)
+        w.close()
+
+
+def test_filter_nexthop():
+    with Server() as s, Instance(settings=["content_filter = smtp:",
+                                           "default_filter_nexthop = [127.0.0.1]:%d" % s.port]) as i:
+        send(i, "x@far.test", "y@else.test")
+        for to in ("x@far.test", "y@else.test"):
+            need("relay=127.0.0.1[127.0.0.1]:%d" % s.port in result(i, to))
+        need(len(s.mails) == 1, "one delivery for all", s.mails)
+
+
+def test_names_behind_aliases():
+    with world(["smtp_cname_overrides_servername = yes"]) as (i, one, two, dns):
+        send(i, "x@mxcname.test", "x@two.test")
+        need("relay=b.two.test[127.0.0.3]" in result(i, "x@mxcname.test"))
+        need("relay=a.two.test[127.0.0.2]" in result(i, "x@two.test"))
+
+
+def test_idle_connections():
+    """connection_cache_ttl_limit is above smtp_connection_cache_time_limit."""
+    with Server() as s, Instance(settings=[
+            "relayhost = [127.0.0.1]:%d" % s.port, "smtp_connection_cache_destinations = [127.0.0.1]:%d" % s.port,
+            "smtp_connection_cache_time_limit = 6000s", "connection_cache_ttl_limit = 1s"]) as i:
+        send(i, "x@far.test")
+        need("status=sent" in result(i, "x@far.test"))
+        need(wait_for(lambda: "QUIT" in s.said, 30), s.said)
+
+
+def test_dnssec_probe():
+    with world(["smtp_tls_security_level = dane"]) as (i, one, two, dns):
+        dns.add(". NS a.root.test")
+        send(i, "a@two.test")
+        need("status=sent" in result(i, "a@two.test"))
+        need(i.wait_log("DNSSEC validation may be unavailable: dnssec_probe 'ns:.' received a response that is "
+                        "not DNSSEC validated"), i.log()[-900:])
+        send(i, "b@two.test")
+        need("status=sent" in result(i, "b@two.test"))
+        need(len([q for q in dns.queries if q[0] == "" and q[1] == "NS"]) == 1, dns.queries)
+    with world(["smtp_tls_security_level = dane"]) as (i, one, two, dns):
+        # The resolver validates; this destination is not signed.
+        dns.add(". NS a.root.test")
+        dns.secure, dns.unsigned = True, {"test"}
+        send(i, "a@two.test")
+        need("status=sent" in result(i, "a@two.test"))
+        need(wait_for(lambda: [q for q in dns.queries if q[0] == ""]), dns.queries)
+        send(i, "b@two.test")
+        need("status=sent" in result(i, "b@two.test"))
+        need("DNSSEC validation" not in i.log(), i.log()[-900:])
+
+
+def test_tlsa_of_unsigned_hosts():
+    for force, asked in (("no", 0), ("yes", 1)):
+        with world(["smtp_tls_security_level = dane", "dnssec_probe =",
+                    "smtp_tls_force_insecure_host_tlsa_lookup = " + force]) as (i, one, two, dns):
+            send(i, "a@two.test")
+            need("status=sent" in result(i, "a@two.test"))
+            need(len([q for q in dns.queries if q[1] == "TLSA"]) == asked, force, dns.queries)
+
+
+def test_authorization_identity():
+    for words, want in ((["send_cyrus_sasl_authzid = yes"], b"me\0me\0secret"), ([], b"\0me\0secret")):
+        with Server(keywords=("AUTH PLAIN",)) as s, Instance(settings=[
+                "relayhost = [127.0.0.1]:%d" % s.port, "smtp_sasl_auth_enable = yes",
+                "smtp_sasl_password_maps = inline:{127.0.0.1=me:secret}", "smtp_sasl_security_options =", *words]) as i:
+            send(i, "a@two.test")
+            need(wait_for(lambda: [x for x in s.said if x.startswith("AUTH ")]), i.log()[-900:])
+            got = [base64.b64decode(x.split()[2]) for x in s.said if x.startswith("AUTH ")]
+            need(got[0] == want, got)
+
+
+def test_options_of_mechanisms_are_checked():
+    i = Instance(settings=["lmtp_sasl_auth_enable = yes", "lmtp_sasl_password_maps = inline:{a=b:c}",
+                           "lmtp_sasl_tls_security_options = noanonymous, nosuch"])
+    try:
+        status, out, err = i.run("postern", "-c", i.etc, "check", check=False)
+        need(status != 0 and re.search(r"main\.cf, line \d+: lmtp_sasl_tls_security_options: unknown option: nosuch",
+                                       out + err), out + err)
+    finally:
+        i.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
