@@ -57,6 +57,7 @@ static enum login_step judge(struct login *, int result, const char *out,
 static enum login_step failed(struct login *, const char *reason);
 static bool	set_facts(struct login *, const struct login_facts *);
 static void	note_user(struct login *, struct str message);
+static void	set_user(struct login *, struct str user);
 
 int
 (*login_proc(void (*fn)(void)))(void)
@@ -254,6 +255,9 @@ login_next(struct login *l, struct str in, struct buf *out)
 			return failed(l, "bad protocol / cancel");
 		note_user(l, in);
 	}
+	/* RFC 2195 2: the name, a blank, the digest. */
+	if (strcmp(l->mechanism, "CRAM-MD5") == 0)
+		set_user(l, str_first(in, str_rchr(in, ' ')));
 	result = sasl_server_step(l->conn, in.n > 0 ? in.p : "",
 	    (unsigned)in.n, &data, &n);
 	return judge(l, result, data, n, out);
@@ -319,6 +323,16 @@ const char *
 login_reason(const struct login *l)
 {
 	return l->reason;
+}
+
+/* Who it says it is, for the log and for those who count. */
+static void
+set_user(struct login *l, struct str user)
+{
+	user = str_first(user, LOGIN_USER_MAX);
+	if (user.n > 0)
+		memcpy(l->user, user.p, user.n);
+	l->user[user.n] = '\0';
 }
 
 /* RFC 5802 5.1: n=user, with =2C for a comma and =3D for an equals sign. */
