@@ -224,7 +224,8 @@ offer_early(struct receiver *r)
 	    (fd = queue_writer_dup(r->m->writer)) < 0)
 		return false;
 	channel_send(qmgr, MSG_offer, &(struct msg_offer){ .queue_id = r->m->id,
-	    .early = 1, .envelope = envelope, .queue_file = fd });
+	    .early = 1, .file = str_of(queue_writer_file(r->m->writer)),
+	    .envelope = envelope, .queue_file = fd });
 	r->offered = true;
 	r->due_ms = now + wait;
 	list_append(&c->early, &r->early);
@@ -307,13 +308,15 @@ receive_qmgr_gone(struct cleanup *c)
 	struct str id;
 	size_t pos = 0;
 	void *value;
+	bool waits;
 
 	while (map_next(c->early_ids, &pos, &id, &value)) {
 		r = value;
 		r->offered = false;
-		if (!list_empty(&r->early))
-			start_sync(r);
+		waits = !list_empty(&r->early);
 		leave_early(r);
+		if (waits)
+			start_sync(r);
 	}
 	map_free(&c->early_ids);
 	c->early_ids = map_new();
@@ -375,6 +378,12 @@ sync_done(void *ctx, int err)
 static void
 start_sync(struct receiver *r)
 {
+	int err = queue_writer_name(r->m->writer);
+
+	if (err != 0) {
+		sync_done(r, err);
+		return;
+	}
 	pool_run(service_pool(r->c->service), sync_work, sync_done, r);
 }
 

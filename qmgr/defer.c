@@ -336,7 +336,7 @@ step_put_off(struct message *m)
 	if (fd < 0 || futimens(fd, at) != 0)	/* a restart tries it early */
 		log_warn("%s: cannot set its time: %s", m->msg.id,
 		    strerror(errno));
-	err = queue_move(&q->queue, m->msg.id, s->dir, Q_DEFERRED);
+	err = message_move(m, Q_DEFERRED);
 	if (err == ENOENT) {
 		forget(m);
 		return;

@@ -22,9 +22,11 @@
 #define REMEMBERED 4096		/* delivered ones, for scans */
 
 void
-early_begin(struct message *m, struct channel *from)
+early_begin(struct message *m, struct channel *from, struct str file)
 {
 	m->early = from;
+	if (queue_id_valid(file) && !str_eq(file, str_of(m->msg.id)))
+		memcpy(m->file, file.p, file.n);
 	if (m->msg.nrcpts > RCPTS_MAX)
 		early_settle(m, false);
 }
@@ -127,12 +129,11 @@ early_dest(struct message *m, const struct dest *d)
 		early_settle(m, false);
 }
 
-/* It takes longer: as all others, it belongs into active/. */
+/* It takes longer: as all others, it belongs into active/, under its id. */
 static void
 activate(struct message *m)
 {
-	int err = queue_move(&m->q->queue, m->slot->id, m->slot->dir,
-	    Q_ACTIVE);
+	int err = message_move(m, Q_ACTIVE);
 
 	if (err == 0)
 		m->slot->dir = Q_ACTIVE;
@@ -207,7 +208,8 @@ early_withdraw(struct qmgr *q, struct str id)
 
 	if (s == NULL)
 		return;
-	err = queue_remove(&q->queue, s->dir, s->id);
+	err = s->state == SLOT_ACTIVE ? message_remove(s->m) :
+	    queue_remove(&q->queue, s->dir, s->id);
 	if (err != 0)
 		log_warn("%s: cannot remove it: %s", s->id, strerror(err));
 	if (s->state == SLOT_ACTIVE) {
@@ -219,14 +221,16 @@ early_withdraw(struct qmgr *q, struct str id)
 	slot_free(q, &s);
 }
 
-/* That cleanup is gone: nobody waits for its messages. */
+/* That cleanup is gone: nobody waits for its messages, nor names them. */
 void
 early_gone(struct qmgr *q, const struct channel *channel)
 {
 	list_each(l, &q->messages) {
 		struct message *m = container_of(l, struct message, link);
 
-		if (m->early == channel)
-			m->early = NULL;
+		if (m->early != channel)
+			continue;
+		m->early = NULL;
+		activate(m);
 	}
 }

@@ -16,8 +16,11 @@
 #define LOCKED_MS	10000	/* until a file in writing is looked at again */
 #define FAULT_MS_MAX	60000
 
+/* An early offer: whose, and what its file is called until it is moved. */
+struct early { struct channel *from; struct str file; };
+
 static void	begin(struct qmgr *, struct slot *, struct arena *,
-		    const struct queue_message *, int fd, struct channel *early);
+		    const struct queue_message *, int fd, const struct early *);
 
 /* A local fault: the same again, later and later. */
 static void
@@ -119,7 +122,7 @@ message_open(struct qmgr *q, struct slot *s)
 	r = queue_read(fd, arena, s->dir != Q_DEFERRED, &msg);
 	err = errno;
 	if (r == QUEUE_OK && !str_eq(str_of(msg.id), str_of(s->id)))
-		r = QUEUE_BAD;
+		r = s->dir == Q_INCOMING ? QUEUE_TORN : QUEUE_BAD;
 	if (r == QUEUE_OK && activate(q, s)) {
 		begin(q, s, arena, &msg, fd, NULL);
 		return true;
@@ -173,7 +176,8 @@ message_offer(struct qmgr *q, struct channel *from, const struct msg_offer *o)
 		goto out;
 	if (o->early) {			/* into active/ if it takes longer */
 		slot_unwait(q, s);
-		begin(q, s, arena, &msg, fd, from);
+		begin(q, s, arena, &msg, fd, &(struct early){ from,
+		    o->file });
 		return;
 	}
 	if (activate(q, s)) {
@@ -251,7 +255,7 @@ close_rw(struct message *m)
 /* The file is in active/: from here on the message is delivered. */
 static void
 begin(struct qmgr *q, struct slot *s, struct arena *arena,
-    const struct queue_message *msg, int fd, struct channel *early)
+    const struct queue_message *msg, int fd, const struct early *early)
 {
 	struct message *m = mem_new(sizeof(*m));
 
@@ -281,19 +285,55 @@ begin(struct qmgr *q, struct slot *s, struct arena *arena,
 	log_active(m);
 	if (q->fds > q->fds_max)
 		close_rw(m);
-	early_begin(m, early);
+	if (early != NULL)
+		early_begin(m, early->from, early->file);
 	resolve_message(m);
 }
 
 static int
 open_fd(struct message *m, int flags)
 {
-	int fd = queue_open_file(&m->q->queue, m->slot->dir, m->slot->id,
-	    flags | O_CLOEXEC | O_NOFOLLOW, 0);
+	int fd = -1;
 
+	flags |= O_CLOEXEC | O_NOFOLLOW;
+	errno = ENOENT;
+	if (m->file[0] != '\0')
+		fd = queue_open_file(&m->q->queue, m->slot->dir, m->file,
+		    flags, 0);
+	if (fd < 0 && errno == ENOENT) {
+		m->file[0] = '\0';	/* cleanup may have named it */
+		fd = queue_open_file(&m->q->queue, m->slot->dir, m->slot->id,
+		    flags, 0);
+	}
 	if (fd < 0 && errno == ENOENT)
 		m->gone = true;
 	return fd;
+}
+
+int
+message_move(struct message *m, enum queue_dir to)
+{
+	const struct slot *s = m->slot;
+	int err = ENOENT;
+
+	if (m->file[0] != '\0')
+		err = queue_move_as(&m->q->queue, m->file, s->dir, s->id, to);
+	if (err == ENOENT)		/* cleanup may have named it */
+		err = queue_move(&m->q->queue, s->id, s->dir, to);
+	if (err == 0)
+		m->file[0] = '\0';
+	return err;
+}
+
+int
+message_remove(const struct message *m)
+{
+	int err = ENOENT;
+
+	if (m->file[0] != '\0')
+		err = queue_remove(&m->q->queue, m->slot->dir, m->file);
+	return err != ENOENT ? err :
+	    queue_remove(&m->q->queue, m->slot->dir, m->slot->id);
 }
 
 int

@@ -86,6 +86,7 @@ struct message {
 	struct timer	*again;		/* after a local fault */
 	unsigned	 faults;
 	struct channel	*early;		/* of cleanup, which waits: early.c */
+	char		 file[QUEUE_ID_MAX]; /* its name; "": its id */
 };
 
 struct mail_transport {		/* behind a struct transport */
@@ -197,6 +198,9 @@ bool		 message_open(struct qmgr *, struct slot *);
 void		 message_offer(struct qmgr *, struct channel *,
 		    const struct msg_offer *);
 /* A new read-only descriptor, to be given away; or -1 with errno. */
+/* Its file, whatever it is called: 0 or errno. The slot's dir is yours. */
+int		 message_move(struct message *, enum queue_dir to);
+int		 message_remove(const struct message *);
 int		 message_open_ro(struct message *);
 int		 message_rw_fd(struct message *);	/* or -1 with errno */
 /* Frees it; its slot waits or is freed by the caller. */
@@ -205,7 +209,8 @@ void		 message_free(struct message **);
 void		 message_corrupt(struct qmgr *, struct slot **);
 
 /* early.c: mail that is delivered before its file was synced */
-void		 early_begin(struct message *, struct channel *); /* NULL ok */
+void		 early_begin(struct message *, struct channel *,
+		    struct str file);
 /* A recipient goes that way: is it as fast as a sync? */
 void		 early_route(struct message *, enum role);
 void		 early_dest(struct message *, const struct dest *);

@@ -217,19 +217,26 @@ int
 queue_move(const struct queue *q, const char *id, enum queue_dir from,
     enum queue_dir to)
 {
+	return queue_move_as(q, id, from, id, to);
+}
+
+int
+queue_move_as(const struct queue *q, const char *name, enum queue_dir from,
+    const char *id, enum queue_dir to)
+{
 	char old[PATH_ROOM], new[PATH_ROOM];
 	int err;
 
-	if (!usable(q, from, id) || !usable(q, to, id))
+	if (!usable(q, from, name) || !usable(q, to, id))
 		return errno;
-	place(id, depth_of(q, from), old);
+	place(name, depth_of(q, from), old);
 	place(id, depth_of(q, to), new);
 	for (int tries = 0;; tries++) {
 		if (renameat2(q->dir[from], old, q->dir[to], new,
 			RENAME_NOREPLACE) == 0)
 			return 0;
 		err = errno;
-		if (err != ENOENT || tries > 0 || !locate(q, from, id, old))
+		if (err != ENOENT || tries > 0 || !locate(q, from, name, old))
 			return err;
 		if ((err = make_hash_dirs(q->dir[to], new)) != 0)
 			return err;

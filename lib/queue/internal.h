@@ -8,11 +8,12 @@
 
 /* The characters that the hashed directories of id are named by. */
 void	 queue_id_hash(const char *id, char out[HASH_DEPTH_MAX]);
-#define QUEUE_SPARES	64
-/* An emptied, locked file for id; its old size is told. -1: there is none. */
-int	 queue_spare_take(struct queue *, const char *id, uint64_t *size);
-/* Empties and keeps the file of id, which is locked. False: it cannot. */
-bool	 queue_spare_keep(struct queue *, const char *id, int fd);
+#define QUEUE_SPARES	256
+/* An emptied, locked file: its name and old size. -1: there is none. */
+int	 queue_spare_take(struct queue *, char name[QUEUE_ID_MAX],
+	    uint64_t *size);
+/* Empties and keeps the file of that name, which is locked. False: it can't. */
+bool	 queue_spare_keep(struct queue *, const char *name, int fd);
 /* Rename within a folder. 0 or errno. */
 int	 queue_rename(const struct queue *, enum queue_dir, const char *id,
 	    const char *new_id);

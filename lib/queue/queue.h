@@ -63,7 +63,9 @@ void	 queue_id_new(struct queue *, char id[QUEUE_ID_MAX]);
 /* openat in the right (hashed) place; fd or -1 with errno. */
 int	 queue_open_file(const struct queue *, enum queue_dir, const char *id,
 	    int flags, mode_t mode);
-/* Rename; never over an existing file. 0 or errno. */
+/* Rename, _as from that name; never over an existing file. 0 or errno. */
+int	 queue_move_as(const struct queue *, const char *name,
+	    enum queue_dir from, const char *id, enum queue_dir to) MUST_USE;
 int	 queue_move(const struct queue *, const char *id, enum queue_dir from,
 	    enum queue_dir to) MUST_USE;
 int	 queue_remove(const struct queue *, enum queue_dir, const char *id)
@@ -163,6 +165,9 @@ struct queue_writer;
 /* Makes incoming/ID (or hold/ID), locked against scans. NULL with errno. */
 struct queue_writer *queue_writer_new(struct queue *, enum queue_dir);
 const char *queue_writer_id(const struct queue_writer *);
+/* What it is called: an old id, until it is given its own, before the sync. */
+const char *queue_writer_file(const struct queue_writer *);
+int	 queue_writer_name(struct queue_writer *) MUST_USE;
 /* Body bytes, in order. Held in memory up to 64 KiB, then written. */
 int	 queue_write_body(struct queue_writer *, struct str) MUST_USE;
 /*
@@ -177,21 +182,16 @@ int	 queue_writer_move(struct queue_writer *, enum queue_dir) MUST_USE;
 int	 queue_writer_sync(struct queue_writer *) MUST_USE;
 /* Head and envelope as written: for the offer. */
 struct str queue_writer_envelope(const struct queue_writer *);
-uint64_t queue_writer_size(const struct queue_writer *); /* body so far */
 /* A descriptor of the file, for somebody else; -1 with errno. */
 int	 queue_writer_dup(const struct queue_writer *);
 /* Kept: the file stays, its descriptor is returned (yours, unlocked). */
 int	 queue_writer_keep(struct queue_writer **);
-/*
- * Done with: every recipient has it. The file is emptied and kept for a next
- * message (QUEUE_SPARES of them; making and deleting files is what costs), or
- * unlinked. Only where nobody else still reads it. It must be in incoming/.
- */
+/* Done with: every recipient has it, and nobody reads it. Emptied and kept in
+ * incoming/ for a next message (spare.c), or unlinked. */
 void	 queue_writer_recycle(struct queue_writer **);
 /* Unlinks what is kept. Call it when no mail has come for a while. */
 void	 queue_spares_drop(struct queue *);
-/* Dropped: the file is unlinked. */
-void	 queue_writer_drop(struct queue_writer **);
+void	 queue_writer_drop(struct queue_writer **); /* unlinked */
 
 /* --- the journal: qmgr --- */
 struct queue_event {

@@ -24,6 +24,7 @@ struct queue_writer {
 	struct queue   *queue;
 	enum queue_dir	dir;
 	char		id[QUEUE_ID_MAX];
+	char		name[QUEUE_ID_MAX]; /* of the file: id, or a spare's */
 	int		fd;
 	struct buf	held;		/* body bytes not yet in the file */
 	uint64_t	written;	/* body bytes in the file */
@@ -66,16 +67,17 @@ queue_writer_new(struct queue *q, enum queue_dir dir)
 {
 	struct queue_writer *w;
 	uint64_t old_size = 0;
-	char id[QUEUE_ID_MAX];
+	char id[QUEUE_ID_MAX], name[QUEUE_ID_MAX];
 	int fd = -1, err = EEXIST;
 
-	if (dir == Q_INCOMING && q->nspares > 0) {
-		queue_id_new(q, id);
-		fd = queue_spare_take(q, id, &old_size);
-		err = fd >= 0 ? 0 : EEXIST;
-	}
+	queue_id_new(q, id);
+	if (dir == Q_INCOMING &&
+	    (fd = queue_spare_take(q, name, &old_size)) >= 0)
+		err = 0;
 	for (int i = 0; err == EEXIST && i < NEW_TRIES; i++) {
-		queue_id_new(q, id);
+		if (i > 0)
+			queue_id_new(q, id);
+		memcpy(name, id, sizeof(name));
 		err = open_new(q, dir, id, &fd);
 	}
 	if (err != 0) {
@@ -88,6 +90,7 @@ queue_writer_new(struct queue *q, enum queue_dir dir)
 	w->fd = fd;
 	w->old_size = old_size;
 	memcpy(w->id, id, sizeof(w->id));
+	memcpy(w->name, name, sizeof(w->name));
 	buf_init(&w->held, BODY_HELD);
 	buf_init(&w->envelope, QUEUE_HEAD_SIZE + QUEUE_ENVELOPE_MAX);
 	return w;
@@ -99,8 +102,31 @@ queue_writer_id(const struct queue_writer *w)
 	return w->id;
 }
 
-uint64_t
-queue_writer_size(const struct queue_writer *w)
+const char *
+queue_writer_file(const struct queue_writer *w)
+{
+	return w->name;
+}
+
+/* Not there: somebody moved it, and gave it its name, or removed it. */
+int
+queue_writer_name(struct queue_writer *w)
+{
+	int err = strcmp(w->name, w->id) == 0 ? 0 :
+	    queue_rename(w->queue, w->dir, w->name, w->id);
+	struct stat st;
+
+	if (err == ENOENT && fstat(w->fd, &st) == 0 && st.st_nlink > 0)
+		err = 0;
+	if (err != 0)
+		return err;
+	memcpy(w->name, w->id, sizeof(w->name));
+	return 0;
+}
+
+/* Body so far. */
+static uint64_t
+body_size(const struct queue_writer *w)
 {
 	return w->written + w->held.n;
 }
@@ -187,7 +213,7 @@ build_envelope(struct queue_writer *w, size_t header_len,
     const struct queue_message *msg)
 {
 	struct queue_head head = { .arrival_us = (uint64_t)msg->arrival_us,
-		.flags = msg->flags, .body_len = queue_writer_size(w),
+		.flags = msg->flags, .body_len = body_size(w),
 		.header_len = header_len };
 	struct rec_commit commit = { .content_crc = w->crc,
 		.nrcpts = msg->nrcpts };
@@ -240,7 +266,7 @@ queue_write_rest(struct queue_writer *w, struct str headers,
 	if ((err = write_vector(w->fd, iov, n, at)) != 0)
 		return err;
 	/* The journal begins where the envelope ends: nothing old there. */
-	end = queue_writer_size(w) + headers.n + w->envelope.n;
+	end = body_size(w) + headers.n + w->envelope.n;
 	if (w->old_size > end && ftruncate(w->fd, (off_t)end) != 0)
 		return errno;
 	/* The body is in the file: its memory goes before the sync's wait. */
@@ -253,9 +279,10 @@ queue_write_rest(struct queue_writer *w, struct str headers,
 int
 queue_writer_move(struct queue_writer *w, enum queue_dir to)
 {
-	int err = w->dir == to ? 0 :
-	    queue_move(w->queue, w->id, w->dir, to);
+	int err = queue_writer_name(w);
 
+	if (err == 0 && w->dir != to)
+		err = queue_move(w->queue, w->id, w->dir, to);
 	if (err == 0)
 		w->dir = to;
 	return err;
@@ -308,7 +335,7 @@ queue_writer_recycle(struct queue_writer **wp)
 {
 	struct queue_writer *w = *wp;
 
-	if (!queue_spare_keep(w->queue, w->id, w->fd)) {
+	if (!queue_spare_keep(w->queue, w->name, w->fd)) {
 		queue_writer_drop(wp);
 		return;
 	}
@@ -324,8 +351,8 @@ queue_writer_drop(struct queue_writer **wp)
 	if (w == NULL)
 		return;
 	/* While it is locked: nobody has taken it up. */
-	if ((err = queue_remove(w->queue, w->dir, w->id)) != 0)
-		log_warn("remove %s %s: %s", queue_dir_names[w->dir], w->id,
+	if ((err = queue_remove(w->queue, w->dir, w->name)) != 0)
+		log_warn("remove %s %s: %s", queue_dir_names[w->dir], w->name,
 		    strerror(err));
 	close(w->fd);
 	writer_free(wp);

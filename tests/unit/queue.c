@@ -400,6 +400,49 @@ write_sample(struct queue *q, size_t body_len)
 }
 
 /*
+ * In a spare file: while it has its old name it is nobody's, whoever looks;
+ * qmgr may give it its own; one that somebody removed is used no more.
+ */
+static void
+test_old_name(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_writer *w = write_sample(&f->q, 60);
+	char old[QUEUE_ID_MAX], id[QUEUE_ID_MAX];
+
+	strcpy(old, queue_writer_id(w));
+	queue_writer_recycle(&w);
+	w = write_sample(&f->q, 60);
+	assert_string_equal(queue_writer_file(w), old);
+	assert_int_equal(queue_remove_torn(&f->q, Q_INCOMING, old),
+	    QUEUE_LOCKED);
+	close(queue_writer_keep(&w));	/* as if its cleanup had died */
+	assert_int_equal(queue_remove_torn(&f->q, Q_INCOMING, old), QUEUE_OK);
+	w = write_sample(&f->q, 60);
+	strcpy(old, queue_writer_id(w));
+	queue_writer_recycle(&w);
+	w = write_sample(&f->q, 60);
+	strcpy(id, queue_writer_id(w));
+	assert_int_equal(queue_move_as(&f->q, old, Q_INCOMING, id, Q_ACTIVE),
+	    0);
+	assert_int_equal(queue_writer_name(w), 0);
+	close(queue_writer_keep(&w));
+	assert_int_equal(queue_remove(&f->q, Q_ACTIVE, id), 0);
+	w = write_sample(&f->q, 60);
+	strcpy(old, queue_writer_id(w));
+	queue_writer_recycle(&w);
+	assert_int_equal(queue_remove(&f->q, Q_INCOMING, old), 0);
+	w = write_sample(&f->q, 60);
+	assert_string_equal(queue_writer_file(w), queue_writer_id(w));
+	queue_writer_recycle(&w);
+	w = write_sample(&f->q, 60);
+	assert_int_equal(queue_remove(&f->q, Q_INCOMING,
+	    queue_writer_file(w)), 0);
+	assert_int_equal(queue_writer_name(w), ENOENT);
+	close(queue_writer_keep(&w));
+}
+
+/*
  * A file that takes a second message holds nothing of the first: no byte of
  * its content, and no frame of the journal that qmgr had added meanwhile,
  * however the lengths of the two meet.
@@ -425,6 +468,10 @@ test_used_again(void **state)
 		close(fd);
 		queue_writer_recycle(&w);
 		w = write_sample(&f->q, len);
+		assert_string_not_equal(queue_writer_file(w),
+		    queue_writer_id(w));
+		assert_int_equal(queue_writer_name(w), 0);
+		assert_string_equal(queue_writer_file(w), queue_writer_id(w));
 		fd = queue_writer_keep(&w);
 		assert_int_equal(fstat(fd, &is), 0);
 		assert_int_equal(is.st_ino, was.st_ino);	/* the same */
@@ -631,6 +678,7 @@ main(void)
 		T(test_zeros_are_torn),
 		T(test_writer_holds_its_file),
 		T(test_journal),
+		T(test_old_name), T(test_killed_writer),
 		T(test_used_again), T(test_killed_writer),
 		T(test_no_room),
 		T(test_walk),
