@@ -206,18 +206,6 @@ delivery_pass(struct delivery *d, struct recipient *r)
 	return true;
 }
 
-/* Line ends of a reply are blanks in a log line. */
-static struct str
-one_line(struct delivery *d, struct str text)
-{
-	char *p = arena_cstr(d->arena, text);
-
-	for (size_t i = 0; i < text.n; i++)
-		if (p[i] == '\n')
-			p[i] = ' ';
-	return (struct str){ p, text.n };
-}
-
 /*
  * RFC 3461 5.2: a server with DSN reports success itself; of one without, we
  * say "relayed", or (LMTP, which delivers) "delivered".
@@ -227,7 +215,7 @@ delivery_sent(struct delivery *d, struct recipient *r,
     const struct esmtp_reply *reply)
 {
 	struct session *s = d->session;
-	struct str text = one_line(d, buf_view(&reply->text));
+	struct str text = why_line(d, buf_view(&reply->text));
 	struct rcpt_outcome o = { SENT, reply->dsn, str_first(text, TEXT_MAX) };
 	struct msg_rcpt_result m = { .remote_mta = typed(d, "dns", s->host),
 		.diagnostic = typed(d, "smtp", text) };

@@ -258,6 +258,8 @@ on_input(void *ctx, struct str in)
 {
 	struct session *s = ctx;
 	struct str rest = in, begin;
+	/* To what is said from here on nothing of this can be the answer. */
+	size_t due = s->await_n - s->await_at;
 
 	session_hold(s);
 	while (rest.n > 0 && !s->closed) {
@@ -271,11 +273,13 @@ on_input(void *ctx, struct str in)
 		end = esmtp_reply_feed(&s->reply, &rest);
 		if (end == REPLY_MORE)
 			break;
-		if (end == REPLY_BAD) {
+		/* A refusal is believed, however early. */
+		if (end == REPLY_BAD || (due == 0 && s->reply.code < 400)) {
 			script_garbage(s, begin);
 			session_fail(s, GARBAGE);
 			break;
 		}
+		due -= due > 0;
 		take_reply(s);
 	}
 	rest = s->closed ? STR("") : rest;

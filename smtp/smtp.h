@@ -174,6 +174,8 @@ struct why	 why_printf(struct delivery *, const char *dsn,
 /* "host x[1.2.3.4] said: 550 ... (in reply to RCPT TO command)". */
 struct why	 why_reply(struct session *, const struct esmtp_reply *,
 		    const char *command);
+/* A reply's text as one line: its line ends are blanks, NUL is "?". */
+struct str	 why_line(struct delivery *, struct str);
 /* Everybody who is left: next server, deferred or bounced. */
 void		 trouble_all(struct delivery *, const struct why *);
 void		 trouble_rcpt(struct delivery *, struct recipient *,

@@ -36,26 +36,34 @@ reply_dsn(const struct esmtp_reply *r)
 	return r->code / 100 == 5 ? STR("5.0.0") : STR("4.5.0");
 }
 
+struct str
+why_line(struct delivery *d, struct str text)
+{
+	char *p = arena_cstr(d->arena, text);
+
+	for (size_t i = 0; i < text.n; i++)
+		if (p[i] == '\n' || p[i] == '\0')
+			p[i] = p[i] == '\n' ? ' ' : '?';
+	return (struct str){ p, text.n };
+}
+
 struct why
 why_reply(struct session *s, const struct esmtp_reply *r, const char *command)
 {
 	struct delivery *d = s->d;
-	char *reply = arena_cstr(d->arena, buf_view(&r->text));
+	struct str reply = why_line(d, buf_view(&r->text));
 	struct why why;
 
 	script_note_reply(s, r->code);
-	for (char *p = reply; *p != '\0'; p++)
-		if (*p == '\n')
-			*p = ' ';
 	if (command != NULL)
-		why = why_printf(d, "", "host " STRF " said: %s (in reply to "
-		    "%s)", STRV(s->name), reply, command);
+		why = why_printf(d, "", "host " STRF " said: " STRF
+		    " (in reply to %s)", STRV(s->name), STRV(reply), command);
 	else
 		why = why_printf(d, "", "host " STRF " refused to talk to me: "
-		    "%s", STRV(s->name), reply);
+		    STRF, STRV(s->name), STRV(reply));
 	why.dsn = arena_str(d->arena, reply_dsn(r));
 	why.remote = arena_str(d->arena, s->host);
-	why.reply = str_of(reply);
+	why.reply = reply;
 	return why;
 }
 

@@ -79,6 +79,32 @@ def rows():
                status, text, nxt)
     yield ("bdat-rcpt-hard", dict(keywords=b.PLAIN + ("CHUNKING",), plan={"RCPT": reply("550 5.1.1 who?")}),
            "bounced", r"550 5.1.1 who\? \(in reply to RCPT TO command\)", STAYS)
+    # All replies at once, before there is anything to answer.
+    whole = b"220 x ESMTP\r\n250 x\r\n250 ok\r\n250 ok\r\n354 go\r\n250 2.0.0 Ok: taken\r\n221 bye\r\n"
+    yield ("upfront", dict(plan={"connect": lambda c: c.raw(whole)}), None, None, None)
+    yield ("upfront-ehlo", dict(plan={"EHLO": lambda c: c.raw(b"250-x\r\n250 PIPELINING\r\n" + whole[25:])}), None, None, None)
+    yield ("data-250", dict(plan={"DATA": reply("250 2.0.0 Ok")}), "deferred", said("DATA", "250 2.0.0 Ok"), NEXT)
+    yield ("data-354-421", dict(plan={"DATA": after(reply("354 go"), reply("421 4.3.2 bye"), b.CLOSE)}), "deferred",
+           "said: 421 4.3.2 bye", NEXT)
+    yield ("dot-354", dict(plan={"DOT": reply("354 go on")}), None, None, None)
+    # Taken, says the packet that asked for it.
+    yield ("data-354-250", dict(plan={"DATA": lambda c: c.raw(b"354 go\r\n250 2.0.0 Ok: taken\r\n")}), "deferred",
+           "remote protocol error in reply from .* while", STAYS)
+    for n, line in enumerate((b"25", b"2500 x", b"650 x", b"150 x", b"050 x", b"\xb2\xb5\xb0 x", b"-250 x", b"250_x", b"")):
+        yield ("junk%d" % n, dict(plan={"MAIL": lambda c, line=line: c.raw(line + b"\r\n")}), "deferred",
+               "while sending MAIL FROM|in reply to MAIL FROM", NEXT)
+    # What is no text does not come into the log as it is.
+    yield ("nul", dict(plan={"RCPT": lambda c: c.raw(b"550 5.1.1 who\0is\xff\x1b[31m that?\r\n")}), "bounced",
+           r"said: 550 5.1.1 who.is.{1,4}\[31m that\? \(in reply", STAYS)
+    yield ("two-lines", dict(plan={"RCPT": lambda c: c.raw(b"550-5.1.1 who\r\n550 5.1.1 is that?\r\n")}), "bounced",
+           r"said: 550-5.1.1 who 550 5.1.1 is that\? \(in reply", STAYS)
+    yield ("two-codes", dict(plan={"RCPT": lambda c: c.raw(b"250-2.1.5 ok\r\n550 5.1.1 no\r\n")}), None, None, None)
+    yield ("many-keywords", dict(keywords=b.PLAIN + tuple("X%d" % n for n in range(900))), "sent", "250 2.0.0 Ok", STAYS)
+    yield ("more-keywords", dict(keywords=b.PLAIN + tuple("X%d" % n for n in range(3000))), "deferred",
+           "remote protocol error in reply from .* while performing the EHLO", NEXT)
+    for n, size in enumerate(("9" * 30, "18446744073709551616", "-5", "0", "x", "10000000 20")):
+        yield ("size%d" % n, dict(keywords=("SIZE " + size,)), "sent", "250 2.0.0 Ok", STAYS)
+    yield ("size-small", dict(keywords=("SIZE 10",)), "bounced", "message size \\d+ exceeds size limit 10 of server", STAYS)
     # Nobody was accepted, and still it wants content: it gets none.
     yield ("data-for-nobody", dict(plan={"RCPT": reply("550 5.1.1 who?"), "DATA": reply("354 go on")}),
            "bounced", r"550 5.1.1 who\?", STAYS)
@@ -159,6 +185,36 @@ def test_many_recipients():
             line = re.search(r"to=<%s@far.test>.*" % x, i.log()).group(0)
             need("status=" + word in line and (word == "sent" or text in line), x, line)
         need([[r.split(" ")[0] for r in m[1]] for m in s.mails] == [["<a@far.test>", "<d@far.test>"]], s.mails)
+
+
+def lmtp(plan, n=3):
+    """One message to n recipients over LMTP, then another: their log lines."""
+    with Server(plan=plan, lmtp=True) as s, Instance(settings=[
+            "lmtp_connection_cache_destinations = 127.0.0.1", "connection_cache_ttl_limit = 100s",
+            "lmtp_connection_cache_time_limit = 100s",
+            "default_transport = lmtp:inet:127.0.0.1:%d" % s.port, "minimal_backoff_time = 1000s"]) as i:
+        to = ["r%d@far.test" % k for k in range(n)]
+        i.run("sendmail", "-f", "ann@example.test", *to, stdin=b"Subject: x\n\nx\n")
+        need(wait_for(lambda: len(re.findall(r"to=<r\d@far.test>.* status=", i.log())) == n), i.log()[-2000:])
+        i.run("sendmail", "-f", "ann@example.test", "next@far.test", stdin=b"Subject: y\n\ny\n")
+        need(wait_for(lambda: re.search(r"to=<next@far.test>.* status=", i.log())), i.log()[-2000:])
+        lines = [re.search(r"to=<%s>.*" % re.escape(x), i.log()).group(0) for x in to + ["next@far.test"]]
+        got = [r.split(" ")[0].strip("<>") for _, rcpts, _ in s.mails for r in rcpts]
+        return lines, got
+
+
+def test_lmtp_replies():
+    """A status for each recipient: too few, too many, of different kinds."""
+    usual = reply("250 2.0.0 Ok: taken")
+    lines, got = lmtp({})
+    need(all("status=sent" in x for x in lines) and len(got) == 4, lines, got)
+    lines, got = lmtp({"DOT2": b.CLOSE})
+    need("status=sent" in lines[0] and all("status=deferred (lost connection" in x for x in lines[1:3]), lines)
+    lines, got = lmtp({"DOT": reply("452 4.2.2 full"), "DOT2": reply("550 5.2.1 off")}, 2)
+    need("status=deferred" in lines[0] and "452 4.2.2 full" in lines[0] and "status=bounced" in lines[1], lines)
+    # One too many must count for nobody: not for the next message either.
+    lines, got = lmtp({"DOT": after(usual, usual)}, 1)
+    need("status=sent" in lines[0] and ("status=sent" not in lines[1] or len(got) == 2), lines, got)
 
 
 def test_connection_that_died_while_it_rested():
