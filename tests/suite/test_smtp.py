@@ -457,7 +457,7 @@ def test_filters():
         need("dsn=4.7.1, status=deferred (host 127.0.0.1[127.0.0.1] said: 450 4.7.1 greylisted" in result(i, "grey@far.test"))
         need("dsn=4.2.2, status=deferred (host" in result(i, "full@far.test"), i.log())
         need("dsn=2.0.0, status=sent (took it)" in result(i, "good@far.test"), i.log())
-        need(i.wait_log("bad result of a delivery status filter: 2.0.0 no"), i.log())
+        need(i.wait_log("delivery status filter: bad result: 2.0.0 no"), i.log())
 
 
 # --- connections that are used again ---
