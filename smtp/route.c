@@ -320,8 +320,12 @@ struct str
 route_site(const struct delivery *d)
 {
 	const struct destination *t = d->to;
+	struct str site = t->site == 0 ? t->key : t->sites[t->site - 1];
 
-	return t->site == 0 ? t->key : t->sites[t->site - 1];
+	if (d->smtp->lmtp && (str_starts(site, STR("inet:")) ||
+	    str_starts(site, STR("unix:"))))
+		site = str_from(site, 5);
+	return site;
 }
 
 struct str

@@ -209,7 +209,7 @@ bool		 route_is_best(const struct delivery *);
 void		 route_free(struct delivery *);
 /* The same server again, without TLS. */
 void		 route_plain(struct delivery *);
-/* The site as it is named, and its domain or host. */
+/* The site as tables have it (no "inet:" of LMTP), and its domain or host. */
 struct str	 route_site(const struct delivery *);
 struct str	 route_domain(const struct delivery *);
 /* The server's name behind aliases; did DNSSEC vouch for all of it? */

@@ -263,6 +263,29 @@ def test_what_servers_refuse():
         need("SSL_connect error to mx.wrong.test[127.0.1.3]:%d: " % i.tcp in i.log())
 
 
+def test_lmtp():
+    """The same over LMTP, by lmtp_tls_*: levels, policies; not by smtp's."""
+    words = ["smtp_tls_security_level = none", "lmtp_tls_loglevel = 1", "lmtp_tls_security_level = secure",
+             "transport_maps = inline:{" + ", ".join(
+                 "{%s.test = lmtp:inet:mx.%s.test:$smtp_tcp_port}" % (k, k) for k in HOSTS) + "}"]
+    with world(settings=words) as (i, servers, dns):
+        i.set("lmtp_tls_CAfile = " + i.ca.cert)
+        i.set("lmtp_tls_policy_maps = inline:{{mx.self.test:%d = encrypt}, {mx.expired.test:%d = may}}" %
+              (i.tcp, i.tcp))
+        before = set(i.pids("lmtp") + i.pids("lookup"))
+        i.run("postern", "-c", i.etc, "reload")
+        need(wait_for(lambda: not before & {p for p, _ in i.children()} and i.pids("lmtp") and i.pids("lookup")))
+        for kind, want, word in (("good", "sent", "Verified"), ("wrong", "deferred", NOT_VERIFIED),
+                                 ("self", "sent", "Untrusted"), ("expired", "sent", "Untrusted")):
+            send(i, "u@%s.test" % kind)
+            status, text = result(i, "u@%s.test" % kind)
+            need(status == want, kind, status, text)
+            if want == "sent":
+                need(established(i, kind) == [word] and servers[kind].mails[0][0], kind, established(i, kind))
+            else:
+                need(word in text and not servers[kind].mails, kind, text)
+
+
 def test_without_tls_when_it_has_waited():
     """may: a handshake that fails is no wall, once the message has waited."""
     with world(settings=["minimal_backoff_time = 1s", "maximal_backoff_time = 1s", "queue_run_delay = 1s",
