@@ -109,6 +109,57 @@ def test_dnssec_probe():
         need("DNSSEC validation" not in i.log(), i.log()[-900:])
 
 
+def test_ways():
+    """Next hops of tables: with and without transport, port, brackets."""
+    with world() as (i, one, two, dns):
+        port = one.port
+        i.set("transport_maps = inline:{{a.far.test = smtp:[127.0.0.3]:%d}, {b.far.test = :[127.0.0.3]}, "
+              "{c.far.test = smtp:two.test:%d}, {d.far.test = :same.test}, {e.far.test = smtp:nomx.test}, "
+              "{f.far.test = smtp:[a.two.test]}, {two.test = slow:}, {.two.test = error:no}}" % (port, port))
+        i.set("sender_dependent_default_transport_maps = inline:{{vip@example.test = smtp:[127.0.0.3]}}")
+        i.set("sender_dependent_relayhost_maps = inline:{{@relay.test = [127.0.0.2]}}")
+        with open(i.etc + "/master.cf", "a") as f:
+            f.write("slow unix - - n - - smtp -o smtp_helo_name=slow.name.test -o smtp_bind_address=127.0.0.7\n")
+        i.run("postern", "-c", i.etc, "stop")
+        i.start()
+        at2, at3 = r"\[127\.0\.0\.2\]", r"\[127\.0\.0\.3\]"
+        for sender, to, want in (
+                ("ann@example.test", "x@a.far.test", at3), ("ann@example.test", "x@b.far.test", at3),
+                ("ann@example.test", "x@c.far.test", "a.two.test" + at2),
+                ("ann@example.test", "x@d.far.test", at2 + "|" + at3), ("ann@example.test", "x@e.far.test", at3),
+                ("ann@example.test", "x@f.far.test", "a.two.test" + at2),
+                ("vip@example.test", "x@unknown.test", at3), ("u@relay.test", "y@unknown.test", at2),
+                ("ann@example.test", "x@two.test", at2)):
+            send(i, to, sender=sender)
+            line = result(i, to)
+            need(re.search("relay=\\S*(%s):%d, .*status=sent" % (want, port), line), to, line)
+        need("EHLO slow.name.test" in one.said and "EHLO mx.example.test" in one.said, one.said)
+        send(i, "x@sub.two.test")
+        need("status=bounced (no)" in result(i, "x@sub.two.test"))
+
+
+def test_dsn_words_are_passed():
+    """ENVID, RET, NOTIFY, ORCPT: on to servers with DSN, to others not."""
+    with Server() as s, Server(keywords=("PIPELINING",)) as old, Instance(settings=[
+            "transport_maps = inline:{{far.test = smtp:[127.0.0.1]:%d}, {old.test = smtp:[127.0.0.1]:%d}}" %
+            (s.port, old.port)]) as i:
+        with i.smtp() as c:
+            c.ehlo("client.test")
+            c.mail("ann@example.test", ["ENVID=a+2Bb", "RET=HDRS"])
+            c.rcpt("x@far.test", ["NOTIFY=SUCCESS,DELAY", "ORCPT=rfc822;orig+2B1@far.test"])
+            c.rcpt("y@far.test", ["NOTIFY=NEVER"])
+            c.rcpt("z@old.test", ["NOTIFY=FAILURE"])
+            c.data("Subject: x\r\n\r\nx\r\n")
+        for to in ("x@far.test", "y@far.test", "z@old.test"):
+            need("status=sent" in result(i, to))
+        mail = [x for x in s.said if x.startswith("MAIL")][0]
+        need(" ENVID=a+2Bb" in mail and " RET=HDRS" in mail, mail)
+        rcpts = {x.split(">")[0].split("<")[1]: x for x in s.said if x.startswith("RCPT")}
+        need(rcpts["x@far.test"].endswith(" NOTIFY=SUCCESS,DELAY ORCPT=rfc822;orig+2B1@far.test"), rcpts)
+        need(" NOTIFY=NEVER" in rcpts["y@far.test"], rcpts)
+        need(not [x for x in old.said if "NOTIFY" in x or "ENVID" in x or "ORCPT" in x], old.said)
+
+
 def test_tlsa_of_unsigned_hosts():
     for force, asked in (("no", 0), ("yes", 1)):
         with world(["smtp_tls_security_level = dane", "dnssec_probe =",

@@ -225,6 +225,26 @@ def test_remote():
     need(got.startswith("550 5.1.1 <bob@far.test>: Recipient address rejected: undeliverable address:"), got)
 
 
+def test_each_transport():
+    """A probe by any transport: deliverable, or not, and nothing arrives."""
+    def to(c):
+        c.put("550 5.1.1 no such" if "bad" in c.server.said[-1] else "250 2.1.5 ok")
+    with Server(plan={"RCPT": to}, lmtp=True) as lmtp, Server(plan={"RCPT": to}) as smtp:
+        with instance("transport_maps = inline:{{lmtp.test = lmtp:inet:127.0.0.1:%d}, {relay.test = :[127.0.0.1]:%d}}" %
+                      (lmtp.port, smtp.port), "relay_domains = relay.test lmtp.test",
+                      "relay_recipient_maps = inline:{good@relay.test=1 bad@relay.test=1}",
+                      "mydestination = here.test", "alias_maps =") as i:
+            for address, code in (("good@lmtp.test", "250"), ("bad@lmtp.test", "550"), ("good@relay.test", "250"),
+                                  ("bad@relay.test", "550"), ("root@here.test", "250"), ("nosuch@here.test", "550"),
+                                  ("ann@example.test", "250"), ("nosuch@example.test", "550")):
+                got = rcpt(i, address)
+                need(got.startswith(code), address, got, i.log()[-1500:])
+                need(wait_for(lambda: probes(i, address) == 1), address, i.log()[-1500:])
+                need(rcpt(i, address).startswith(code) and probes(i, address) == 1, "not from the cache", address)
+            need(lmtp.mails == [] and smtp.mails == [] and i.mails("ann") == [], "a probe was delivered")
+            need(wait_for(lambda: not i.queue()), i.queue())
+
+
 def test_remote_data():
     """smtp_address_verify_target = data goes as far as DATA, not further."""
     got, said, log = ask_remote({}, "smtp_address_verify_target = data")
