@@ -484,6 +484,8 @@ def test_scan_before_removal():
                 ctl(i, "flush")
                 time.sleep(0.2)
             os.kill(cleanup, end)
+            if end == signal.SIGKILL:       # its last client would hear 451
+                need(wait_for(lambda: i.pids("cleanup") not in ([], [cleanup])))
             need(wait_for(lambda: not queue(i)), queue(i))
             i.send()
             i.wait_mails("ann", 2)
