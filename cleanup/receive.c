@@ -224,8 +224,9 @@ offer_early(struct receiver *r)
 	    (fd = queue_writer_dup(r->m->writer)) < 0)
 		return false;
 	channel_send(qmgr, MSG_offer, &(struct msg_offer){ .queue_id = r->m->id,
-	    .early = 1, .file = str_of(queue_writer_file(r->m->writer)),
-	    .envelope = envelope, .queue_file = fd });
+	    .early_ms = (uint64_t)wait, .envelope = envelope,
+	    .file = str_of(queue_writer_file(r->m->writer)),
+	    .queue_file = fd });
 	r->offered = true;
 	r->due_ms = now + wait;
 	list_append(&c->early, &r->early);

@@ -16,17 +16,17 @@
 
 #define RCPTS_MAX 50		/* more take longer than a sync */
 #define QUICK_MS 25		/* a delivery that is worth waiting for */
-#define PATIENCE_MS 50		/* the same, with its wait for a turn */
 #define KNOWN_FOR_MS 2000	/* how long a pace is believed */
 #define PACES_MAX 1000		/* of a transport; then all are forgotten */
 #define REMEMBERED 4096		/* delivered ones, for scans */
 
 void
-early_begin(struct message *m, struct channel *from, struct str file)
+early_begin(struct message *m, struct channel *from, const struct msg_offer *o)
 {
 	m->early = from;
-	if (queue_id_valid(file) && !str_eq(file, str_of(m->msg.id)))
-		memcpy(m->file, file.p, file.n);
+	m->early_ms = o->early_ms;
+	if (queue_id_valid(o->file) && !str_eq(o->file, str_of(m->msg.id)))
+		memcpy(m->file, o->file.p, o->file.n);
 	if (m->msg.nrcpts > RCPTS_MAX)
 		early_settle(m, false);
 }
@@ -113,7 +113,8 @@ early_takes_ms(const struct dest *d, double pace_ms)
 
 /*
  * The next host's 250 says that the mail is safe there (RFC 5321 6.1). Is it
- * one that answers at once, and will this one's turn come soon?
+ * one that answers at once, and will this one's turn come long before cleanup
+ * has waited enough?
  */
 void
 early_dest(struct message *m, const struct dest *d)
@@ -125,7 +126,7 @@ early_dest(struct message *m, const struct dest *d)
 		return;
 	p = map_get(mt->paces, str_of(d->nexthop));
 	if (!is_known(p, clock_steady_ms()) || p->ms > QUICK_MS ||
-	    early_takes_ms(d, p->ms) > PATIENCE_MS)
+	    early_takes_ms(d, p->ms) > (double)m->early_ms / 2)
 		early_settle(m, false);
 }
 

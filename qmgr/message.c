@@ -16,8 +16,7 @@
 #define LOCKED_MS	10000	/* until a file in writing is looked at again */
 #define FAULT_MS_MAX	60000
 
-/* An early offer: whose, and what its file is called until it is moved. */
-struct early { struct channel *from; struct str file; };
+struct early { struct channel *from; const struct msg_offer *offer; };
 
 static void	begin(struct qmgr *, struct slot *, struct arena *,
 		    const struct queue_message *, int fd, const struct early *);
@@ -174,10 +173,9 @@ message_offer(struct qmgr *q, struct channel *from, const struct msg_offer *o)
 	if (queue_parse(o->envelope, arena, &msg) != QUEUE_OK ||
 	    !str_eq(str_of(msg.id), o->queue_id))
 		goto out;
-	if (o->early) {			/* into active/ if it takes longer */
+	if (o->early_ms > 0) {		/* into active/ if it takes longer */
 		slot_unwait(q, s);
-		begin(q, s, arena, &msg, fd, &(struct early){ from,
-		    o->file });
+		begin(q, s, arena, &msg, fd, &(struct early){ from, o });
 		return;
 	}
 	if (activate(q, s)) {
@@ -185,7 +183,7 @@ message_offer(struct qmgr *q, struct channel *from, const struct msg_offer *o)
 		return;
 	}
 out:
-	if (o->early)
+	if (o->early_ms > 0)
 		channel_send(from, MSG_settled, &(struct msg_settled){
 		    .queue_id = o->queue_id, .again = 1 });
 	arena_free(&arena);
@@ -286,7 +284,7 @@ begin(struct qmgr *q, struct slot *s, struct arena *arena,
 	if (q->fds > q->fds_max)
 		close_rw(m);
 	if (early != NULL)
-		early_begin(m, early->from, early->file);
+		early_begin(m, early->from, early->offer);
 	resolve_message(m);
 }
 

@@ -86,6 +86,7 @@ struct message {
 	struct timer	*again;		/* after a local fault */
 	unsigned	 faults;
 	struct channel	*early;		/* of cleanup, which waits: early.c */
+	uint64_t	 early_ms;	/* so long */
 	char		 file[QUEUE_ID_MAX]; /* its name; "": its id */
 };
 
@@ -210,7 +211,7 @@ void		 message_corrupt(struct qmgr *, struct slot **);
 
 /* early.c: mail that is delivered before its file was synced */
 void		 early_begin(struct message *, struct channel *,
-		    struct str file);
+		    const struct msg_offer *);
 /* A recipient goes that way: is it as fast as a sync? */
 void		 early_route(struct message *, enum role);
 void		 early_dest(struct message *, const struct dest *);
