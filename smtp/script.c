@@ -1,6 +1,7 @@
 /*
  * script - what was said with a server, for postmaster where one side broke
- * the protocol (notify_classes, error_notice_recipient).
+ * the protocol (notify_classes, error_notice_recipient), and for the log
+ * (debug_peer_list).
  *
  * bounce writes the mail: this process may send none. It is no important
  * mail: what cannot be handed over at once is not sent. Passwords are left
@@ -29,6 +30,9 @@ static void
 add(struct session *s, const char *who, struct str line)
 {
 	s->script.max = SCRIPT_MAX;
+	if (s->debug)
+		log_info("%s " STRF ": " STRF, *who == 'O' ? ">" : "<",
+		    STRV(s->relay), STRV(line));
 	if (s->smtp->notify != 0)
 		esmtp_script_add(&s->script, who, line);
 }

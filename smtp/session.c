@@ -110,6 +110,8 @@ session_new(struct delivery *d, const struct server *p)
 	s->relay = p->port == 0 ? s->name : str_of(arena_printf(a, STRF ":%u",
 	    STRV(s->name), p->port));
 	s->opened_ms = clock_steady_ms();
+	s->debug = match_list_addr(d->smtp->debug_peers, p->host, p->addr) ==
+	    FOUND;
 	buf_init(&s->reply.text, ESMTP_REPLY_TEXT_MAX);
 	if (!tables_empty(s->smtp->reply_filter))
 		s->reply.filter = filter_reply;

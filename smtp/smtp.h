@@ -82,6 +82,7 @@ struct smtp {				/* the process */
 	unsigned	 refused, tls_refused, verified_refused; /* SASL_ */
 	struct match_list *login_filter;	/* NULL: all mechanisms */
 	struct match_list *cached;	/* connection_cache_destinations */
+	struct match_list *debug_peers;
 	struct tls_side	*tls;		/* NULL: never any TLS */
 	struct tls_agent *tls_agent;	/* NULL: no certificate of ours */
 	unsigned	 tls_level;	/* enum tls_level of tls.h */
@@ -290,6 +291,7 @@ struct session {			/* one server, from connect to close */
 	bool		  heard;	/* a reply of this transaction came */
 	bool		  handed;	/* all content is out, or may be */
 	bool		  closed;
+	bool		  debug;	/* debug_peer_list */
 	unsigned	  busy;		/* calls that still look at it */
 	struct ask	 *ask;		/* of hello.c, tls_find.c */
 	struct tls	 *tls;		/* lives in the stream; NULL: none */

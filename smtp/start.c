@@ -54,7 +54,7 @@ problem(struct smtp *s, struct problems *p, const char *what, struct str text)
 }
 
 static struct match_list *
-open_list(struct smtp *s, struct str list, const char *name,
+open_list(struct smtp *s, struct str list, const char *name, unsigned flags,
     struct problems *p)
 {
 	struct conf *conf = service_conf(s->service);
@@ -63,7 +63,7 @@ open_list(struct smtp *s, struct str list, const char *name,
 
 	buf_init(&why, 4096);
 	m = match_list_open(list, conf_dir(conf),
-	    MATCH_WHOLE | MATCH_FIXED, &why);
+	    flags | MATCH_FIXED, &why);
 	if (why.n > 0)
 		problem_add(p, service_checks(s->service), NULL, 0, "%s: %s",
 		    name, buf_cstr(&why));
@@ -120,11 +120,14 @@ on_check(void *ctx, struct service *service, struct problems *p)
 		    "discard_ehlo_keywords: unknown", unknown);
 	login_open(s, p);
 	s->cached = open_list(s, s->conf.connection_cache_destinations,
-	    "connection_cache_destinations", p);
+	    "connection_cache_destinations", MATCH_WHOLE, p);
+	s->debug_peers = open_list(s, conf_get(conf, "debug_peer_list"),
+	    "debug_peer_list", MATCH_PARENT, p);
 	open_tables(s, conf, p);
 	buf_init(&own, 1 << 20);
 	own_literals(conf, &own, p);
-	s->own = open_list(s, buf_view(&own), "inet_interfaces", p);
+	s->own = open_list(s, buf_view(&own), "inet_interfaces", MATCH_WHOLE,
+	    p);
 	buf_free(&own);
 }
 
@@ -171,7 +174,7 @@ open_tables(struct smtp *s, struct conf *conf, struct problems *p)
 	s->find.delimiter = conf_get(conf, "recipient_delimiter");
 	s->find.myorigin = conf_get(conf, "myorigin");
 	s->find.local = open_list(s, conf_get(conf, "mydestination"),
-	    "mydestination", p);
+	    "mydestination", MATCH_WHOLE, p);
 	s->checks = checks_open(conf, s->lmtp ? &lmtp_names : &smtp_names,
 	    CHECKS_OF_CLIENT | CHECKS_FIXED, p);
 }

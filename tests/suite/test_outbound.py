@@ -138,6 +138,41 @@ def test_ways():
         need("status=bounced (no)" in result(i, "x@sub.two.test"))
 
 
+def test_debug_peers():
+    with world(["debug_peer_list = two.test", "smtp_sasl_auth_enable = yes", "smtp_sasl_security_options =",
+                "smtp_sasl_password_maps = inline:{a.two.test=me:geheim}"],
+               keywords=("AUTH PLAIN",), plan={"unknown": reply("235 2.7.0 fine")}) as (i, one, two, dns):
+        send(i, "x@two.test", "x@nomx.test")
+        need("status=sent" in result(i, "x@two.test") and "status=sent" in result(i, "x@nomx.test"))
+        at = r"a\.two\.test\[127\.0\.0\.2\]:\d+: "
+        for line in ("< " + at + "220 bad", "> " + at + "EHLO mx", "> " + at + "AUTH PLAIN$", "> " + at + "RCPT TO:<x@two.test>"):
+            need(re.search(line, i.log(), re.M), line, i.log()[-1500:])
+        need("nomx.test[127.0.0.3]:%d: " % one.port not in i.log() and "geheim" not in i.log())
+        need("AG1lAGdlaGVpbQ" not in i.log())
+
+
+def test_fallback_has_its_own_policy():
+    """A host that must encrypt and does not is passed over for the fallback."""
+    with Server() as spare, world(["smtp_fallback_relay = [127.0.0.1]:%d" % spare.port,
+                                   "smtp_tls_policy_maps = inline:{two.test=encrypt}"]) as (i, one, two, dns):
+        send(i, "x@two.test")
+        line = result(i, "x@two.test")
+        need("relay=127.0.0.1[127.0.0.1]:%d" % spare.port in line and "status=sent" in line, line)
+        need(not one.mails and not two.mails and len(spare.mails) == 1)
+        need("TLS is required, but was not offered by host a.two.test[127.0.0.2]" in i.log())
+
+
+def test_limits_of_hosts():
+    """smtp_mx_session_limit counts who greeted us, smtp_mx_address_limit all."""
+    busy = {"MAIL": reply("450 4.7.1 later")}
+    for setting, tried in (("smtp_mx_session_limit = 1", 1), ("smtp_mx_session_limit = 2", 2),
+                           ("smtp_mx_address_limit = 1", 1)):
+        with world([setting], plan=busy) as (i, one, two, dns):
+            send(i, "x@two.test")
+            need("status=deferred" in result(i, "x@two.test"))
+            need(one.clients + two.clients == tried, setting, one.clients, two.clients)
+
+
 def test_dsn_words_are_passed():
     """ENVID, RET, NOTIFY, ORCPT: on to servers with DSN, to others not."""
     with Server() as s, Server(keywords=("PIPELINING",)) as old, Instance(settings=[
