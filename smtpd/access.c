@@ -185,11 +185,17 @@ run(struct check *c)
 static bool
 next_list(struct check *c)
 {
+	const struct transaction *tx = c->s->tx;
+
 	if (c->at_list == c->nlists)
 		return false;
-	/* Permitted so far, and that may be wrong: Postfix looks no further. */
+	/*
+	 * Permitted so far, and that may be wrong, or to be discarded: Postfix
+	 * looks no further.
+	 */
 	if (c->lists[c->at_list].list == c->s->smtpd->unlisted_rcpt &&
-	    c->defer_if_permit.n > 0)
+	    (c->defer_if_permit.n > 0 ||
+	    (tx != NULL && (tx->flags & MAIL_DISCARD) != 0)))
 		return false;
 	c->now = c->lists[c->at_list].stage;
 	return check_push(c, c->lists[c->at_list++].list);

@@ -81,7 +81,9 @@ cmd_lhlo(struct session *s, struct str arg)
 static void
 hello(struct session *s, struct str name, bool esmtp, bool lmtp)
 {
-	if (name.n == 0 || str_chr(name, ' ') < name.n) {
+	/* Names with blanks come from simple devices: the first word counts. */
+	name = str_first(name, str_chr(name, ' '));
+	if (name.n == 0) {
 		reply(s, "501 Syntax: " STRF " hostname", STRV(s->where));
 		return;
 	}
@@ -262,7 +264,7 @@ cmd_quit(struct session *s, struct str arg)
 	(void)arg;
 	s->tally[s->command].good++;
 	/* TLS says farewell before it closes. */
-	s->quit = !s->ahead && !session_has_tls(s);
+	s->quit = s->ahead.n == 0 && !session_has_tls(s);
 	reply_close(s, "221 2.0.0 Bye");
 }
 
@@ -318,6 +320,10 @@ cmd_etrn(struct session *s, struct str arg)
 {
 	struct str site = arg;
 
+	if (arg.n == 0 || str_chr(arg, ' ') < arg.n) {
+		reply(s, "500 Syntax: ETRN domain");
+		return;
+	}
 	if (site.n > 0 && site.p[0] == '@')
 		site = str_from(site, 1);
 	if (!address_hostname_valid(site)) {

@@ -55,14 +55,43 @@ data_checked(struct session *s, enum outcome outcome)
 	begin_content(s);
 }
 
+/*
+ * A chunk for nobody: its bytes are on their way, and are no commands
+ * (RFC 3030 2). Then the reply.
+ */
+static void
+skip_chunk(struct session *s, uint64_t size, const char *text)
+{
+	s->skip_left = size;
+	s->skip_reply = text;
+	if (size > 0)
+		session_enter(s, SKIP);
+	else
+		(void)on_skipped(s, STR(""));
+}
+
+size_t
+on_skipped(struct session *s, struct str in)
+{
+	size_t n = in.n < s->skip_left ? in.n : (size_t)s->skip_left;
+
+	s->skip_left -= n;
+	if (s->skip_left == 0) {
+		session_enter(s, COMMAND);
+		reply(s, "%s", s->skip_reply);
+	}
+	return n;
+}
+
 /* BDAT SP size [SP LAST] (RFC 3030 2). */
 void
 cmd_bdat(struct session *s, struct str arg)
 {
 	struct transaction *tx = s->tx;
-	struct str size, last;
+	struct str size, last, all = arg;
 	int64_t limit = s->smtpd->message_size_limit;
-	bool bad, large;
+	uint64_t bytes = 0;
+	bool bad, large, is_last;
 
 	if (keyword_discarded(s, "CHUNKING")) {
 		/* What follows is content: no way to go on. */
@@ -70,23 +99,35 @@ cmd_bdat(struct session *s, struct str arg)
 		return;
 	}
 	bad = !str_token(&arg, " ", &size);
-	tx->chunk_last = str_token(&arg, " ", &last);
-	bad = bad || (tx->chunk_last && !str_eq_nocase(last, STR("LAST"))) ||
+	is_last = str_token(&arg, " ", &last);
+	bad = bad || (is_last && !str_eq_nocase(last, STR("LAST"))) ||
 	    str_trim(arg).n > 0;
 	for (size_t i = 0; i < size.n; i++)
 		bad = bad || size.p[i] < '0' || size.p[i] > '9';
-	large = !bad && !str_number(size, &tx->chunk_size);
+	large = !bad && !str_number(size, &bytes);
 	if (bad) {
+		log_warn("NOQUEUE: malformed BDAT command syntax from " STRF
+		    ": BDAT " STRF, STRV(s->who),
+		    STRV(str_first(all, SNIPPET_MAX)));
 		/* Where its content ends is unknown: no way to go on. */
 		reply_close(s, "521 5.5.4 Syntax: BDAT count [LAST]");
 		return;
 	}
-	if (large || (limit > 0 && tx->chunk_size >
+	if (large || (limit > 0 && bytes >
 	    (uint64_t)limit * OVERSIZE_FACTOR)) {
 		reply_close(s, "552 5.3.4 Chunk exceeds message size limit");
 		return;
 	}
-	tx->chunk_left = tx->chunk_size;
+	if (tx == NULL || tx->nrcpts == 0) {
+		if (is_last)
+			transaction_reset(s);
+		skip_chunk(s, bytes, tx == NULL ?
+		    "503 5.5.1 Error: need RCPT command" :
+		    "554 5.5.1 Error: no valid recipients");
+		return;
+	}
+	tx->chunk_last = is_last;
+	tx->chunk_left = tx->chunk_size = bytes;
 	wait_begin(s);
 	if (tx->bdat) {
 		chunk_over(s);

@@ -220,10 +220,14 @@ log_refusal(struct session *s, const char *what, struct str text)
 	buf_printf(&line, "%s: " STRF " from " STRF ": " STRF ";", what,
 	    STRV(s->where), STRV(s->who), STRV(text));
 	if (tx != NULL) {
-		buf_printf(&line, " from=<" STRF ">", STRV(tx->sender));
-		if (tx->pending != NULL)
-			buf_printf(&line, " to=<" STRF ">",
-			    STRV(tx->pending->address));
+		buf_puts(&line, " from=<");
+		address_quote_822(tx->sender, &line);
+		buf_putc(&line, '>');
+		if (tx->pending != NULL) {
+			buf_puts(&line, " to=<");
+			address_quote_822(tx->pending->address, &line);
+			buf_putc(&line, '>');
+		}
 	}
 	buf_printf(&line, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
 	if (s->helo.str.n > 0)

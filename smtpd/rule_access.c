@@ -268,6 +268,7 @@ act_discard(struct check *c, struct str text)
 		return NEXT;
 	log_action(c, "discard", text, "triggers DISCARD action");
 	c->s->tx->flags |= MAIL_DISCARD;
+	c->discarded = true;
 	return PERMIT;
 }
 
@@ -410,9 +411,9 @@ static const char *
 fitting(struct check *c, const char *dsn)
 {
 	static const struct { const char *sender, *rcpt; } map[] = {
-		{ "1.0", "1.0" }, { "1.0", "1.1" }, { "1.8", "1.2" },
-		{ "1.7", "1.3" }, { "1.0", "1.4" }, { "1.0", "1.5" },
-		{ "1.0", "1.6" }, { "1.7", "1.3" }, { "1.8", "1.2" },
+		{ "1.0", "1.0" }, { "1.7", "1.1" }, { "1.8", "1.2" },
+		{ "1.7", "1.3" }, { "1.7", "1.4" }, { "1.0", "1.5" },
+		{ "1.7", "1.6" }, { "1.7", "1.3" }, { "1.8", "1.2" },
 	};
 	const char *class = check_whose(c), *to = "0.0";
 	size_t last = 0;

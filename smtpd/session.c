@@ -24,6 +24,7 @@ enum {				/* what a command needs */
 	LAST	  = 1 << 6,	/* ends a pipelined group: RFC 2920 3.1 */
 	JUNK	  = 1 << 7,	/* does nothing: counted */
 	NO_MAIL	  = 1 << 9,	/* not in a transaction, for AUTH */
+	NO_ETRN	  = 1 << 11,	/* nor for ETRN, in other words */
 };
 
 static size_t	on_command(struct session *, struct str in);
@@ -39,6 +40,7 @@ static const struct state_def {
 	[AUTH]	  = { "auth",	 on_auth_line },
 	[DATA]	  = { "data",	 on_data },
 	[BDAT]	  = { "bdat",	 on_chunk },
+	[SKIP]	  = { "skip",	 on_skipped },
 	[TLS]	  = { "tls",	 NULL },
 	[WAIT]	  = { "wait",	 NULL },
 	[CLOSE]	  = { "close",	 on_discard },
@@ -61,12 +63,12 @@ static const struct command {
 	{ "RCPT",     cmd_rcpt,	    NEED_TLS | NEED_MAIL | NOT_BDAT },
 	{ "DATA",     cmd_data,	    NEED_TLS | NEED_TX | NOT_BDAT |
 				    NEED_RCPT | NO_ARG | LAST },
-	{ "BDAT",     cmd_bdat,	    NEED_TLS | NEED_TX | NEED_RCPT },
+	{ "BDAT",     cmd_bdat,	    NEED_TLS },
 	{ "RSET",     cmd_rset,	    NEED_TLS | NO_ARG | JUNK },
 	{ "NOOP",     cmd_noop,	    LAST | JUNK },
 	{ "VRFY",     cmd_vrfy,	    NEED_TLS | NEED_HELO | LAST | JUNK },
 	{ "EXPN",     cmd_expn,	    NEED_TLS | NEED_HELO | LAST | JUNK },
-	{ "ETRN",     cmd_etrn,	    NEED_TLS | NEED_HELO | NOT_IN_TX | JUNK },
+	{ "ETRN",     cmd_etrn,	    NEED_TLS | NEED_HELO | NO_ETRN | JUNK },
 	{ "HELP",     cmd_help,	    JUNK },
 	{ "QUIT",     cmd_quit,	    0 },
 };
@@ -82,6 +84,7 @@ static const struct {
 	{ NOT_BDAT,  "503 5.5.1 Error: %s after BDAT" },
 	{ NOT_IN_TX, "503 5.5.1 Error: nested MAIL command" },
 	{ NO_MAIL,   "503 5.5.1 Error: MAIL transaction in progress" },
+	{ NO_ETRN,   "503 Error: MAIL transaction in progress" },
 	{ NEED_MAIL, "503 5.5.1 Error: need MAIL command" },
 	{ NEED_TX,   "503 5.5.1 Error: need RCPT command" },
 	{ NEED_RCPT, "554 5.5.1 Error: no valid recipients" },
@@ -109,7 +112,7 @@ static bool	holds(const struct session *, unsigned flag, struct str arg);
 static void	refuse(struct session *, const char *text, const char *verb);
 static void	read_command(struct session *, struct str line);
 static void	run_command(struct session *, struct str line);
-static void	check_pipelining(struct session *, struct str rest);
+static bool	sent_ahead(struct session *, unsigned flags);
 static void	put_reply(struct session *, struct str text);
 static void	put_line(struct session *, struct str text);
 static void	hold_reply(struct session *, struct str line);
@@ -219,8 +222,6 @@ on_input(void *ctx, struct str in)
 		if (n == 0)
 			break;
 		used += n;
-		if (s->state == COMMAND)
-			check_pipelining(s, str_from(in, used));
 	}
 	s->in_input = false;
 	if (s->state == CLOSE && s->quit && stream_unsent(s->stream) == 0) {
@@ -246,14 +247,14 @@ on_command(struct session *s, struct str in)
 
 	switch (esmtp_line(&rest, (size_t)s->smtpd->line_max, &line)) {
 	case LINE_OK:
-		s->ahead = rest.n > 0;
+		s->ahead = rest;
 		read_command(s, line);
 		break;
 	case LINE_MORE:
 		break;
 	case LINE_BARE_LF:
 		if (s->lf_lines) {
-			s->ahead = rest.n > 0;
+			s->ahead = rest;
 			read_command(s, line);
 			break;
 		}
@@ -285,6 +286,14 @@ read_command(struct session *s, struct str line)
 
 	transcript_flush(s);
 	transcript_in(s, line);
+	/* Nothing behind us need cope with less. */
+	if (s->smtpd->smtputf8 && !utf8_valid(line)) {
+		s->command = UNKNOWN;
+		s->tally[UNKNOWN].all++;
+		s->where = STR("UNKNOWN");
+		reply(s, "500 5.5.2 Error: bad UTF-8 syntax");
+		return;
+	}
 	buf_init(&other, TABLE_VALUE_MAX);
 	if (words_filter(s, &line, &other))
 		run_command(s, line);
@@ -328,7 +337,8 @@ run_command(struct session *s, struct str line)
 			refuse(s, refusals[i].reply, c->verb);
 			return;
 		}
-	c->run(s, rest);
+	if (!sent_ahead(s, c->flags))
+		c->run(s, rest);
 }
 
 static bool
@@ -348,6 +358,7 @@ holds(const struct session *s, unsigned flag, struct str arg)
 		return s->tx->nrcpts > 0;
 	case NOT_IN_TX:
 	case NO_MAIL:
+	case NO_ETRN:
 		return s->tx == NULL;
 	case NOT_BDAT:
 		return s->tx == NULL || !s->tx->bdat;
@@ -370,25 +381,28 @@ refuse(struct session *s, const char *text, const char *verb)
 		    STRV(str_from(t, at + 2)));
 }
 
-/* What was sent before the client could know the answer. */
-static void
-check_pipelining(struct session *s, struct str rest)
+/*
+ * What was sent before the client could know the answer (RFC 2920 3.1), or
+ * before EHLO said that it may. True: the session is over.
+ */
+static bool
+sent_ahead(struct session *s, unsigned flags)
 {
-	if (rest.n == 0 || s->command >= UNKNOWN ||
-	    (commands[s->command].flags & LAST) == 0)
-		return;
-	if (!s->pipelined)
-		log_snippet(s, "improper command pipelining", rest);
+	if (s->ahead.n == 0 || s->pipelined ||
+	    (s->esmtp && (flags & LAST) == 0))
+		return false;
+	log_snippet(s, "improper command pipelining", s->ahead);
 	s->pipelined = true;
-	if (s->smtpd->conf.smtpd_forbid_unauth_pipelining)
-		reply_close(s, "554 5.5.0 Error: SMTP protocol "
-		    "synchronization");
+	if (!s->smtpd->conf.smtpd_forbid_unauth_pipelining)
+		return false;
+	reply_close(s, "554 5.5.0 Error: SMTP protocol synchronization");
+	return true;
 }
 
 bool
 session_injected(struct session *s)
 {
-	if (!s->ahead)
+	if (s->ahead.n == 0)
 		return false;
 	log_info("improper command pipelining after STARTTLS from " STRF,
 	    STRV(s->who));
@@ -742,8 +756,10 @@ log_end(struct session *s)
 static void
 log_snippet(struct session *s, const char *what, struct str text)
 {
-	struct str part = str_first(text, SNIPPET_MAX);
+	struct buf shown;
 
-	log_info("%s after " STRF " from " STRF ": " STRF, what,
-	    STRV(s->where), STRV(s->who), STRV(part));
+	words_show(str_first(text, SNIPPET_MAX), &shown);
+	log_info("%s after " STRF " from " STRF ": %s", what, STRV(s->where),
+	    STRV(s->who), buf_cstr(&shown));
+	buf_free(&shown);
 }

@@ -112,7 +112,7 @@ enum {
 	NOTE_SOFTWARE = 1 << 5,
 };
 
-enum state { GREET, COMMAND, AUTH, DATA, BDAT, TLS, WAIT, CLOSE, STATE__MAX };
+enum state { GREET, COMMAND, AUTH, DATA, BDAT, SKIP, TLS, WAIT, CLOSE, STATE__MAX };
 
 /* What a command counts as in the line "disconnect from". */
 struct tally { unsigned good, all; };
@@ -215,7 +215,9 @@ struct session {			/* one client, connect to disconnect */
 	bool		   pipelined;	/* sent ahead where it must wait */
 	bool		   in_input;	/* replies are gathered */
 	bool		   quit;	/* QUIT, and nothing behind it */
-	bool		   ahead;	/* more came with this command */
+	struct str	   ahead;	/* what came with this command */
+	uint64_t	   skip_left;	/* bytes of a chunk that is refused */
+	const char	  *skip_reply;
 	int64_t	   errors, junk;
 	int64_t		   deadline_ms;	/* smtpd_per_request_deadline */
 	struct kept	   held;	/* a reply that waits for its delay */
@@ -323,6 +325,7 @@ void		 cmd_data(struct session *, struct str arg);
 void		 cmd_bdat(struct session *, struct str arg);
 size_t		 on_data(struct session *, struct str in);
 size_t		 on_chunk(struct session *, struct str in);
+size_t		 on_skipped(struct session *, struct str in);
 /* A channel has room again: sessions that filled it go on. */
 void		 content_drained(struct smtpd *);
 
@@ -367,6 +370,8 @@ bool		 words_filter(struct session *, struct str *line,
 		    struct buf *other);
 bool		 words_forbidden(struct session *, struct str verb,
 		    struct str line);	/* true: the session is over */
+/* "NOOP\r\n", "\026\003": unprintable bytes as C has them; inits out. */
+void		 words_show(struct str, struct buf *);
 bool		 words_noop(const struct session *, struct str verb);
 /* --- names.c --- */
 void		 names_open(struct smtpd *);

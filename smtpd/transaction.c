@@ -9,6 +9,7 @@
 #include "smtpd/smtpd.h"
 
 #define TRANSACTION_MEMORY (512UL << 20)  /* bounded by smtpd_recipient_limit */
+#define SYNTAX_SHOWN	   1000		 /* of a bad address, in the log */
 #define AUTH_MAX	   500
 #define ENVID_MAX	   100		 /* RFC 3461 4.4 */
 #define ORCPT_MAX	   500		 /* RFC 3461 4.2 */
@@ -81,6 +82,8 @@ cmd_mail(struct session *s, struct str arg)
 	tx->sender = sender;
 	if (limit > 0 && tx->size_hint > (uint64_t)limit) {
 		/* RFC 1870 6.1 (1): no need to wait for the content. */
+		log_refusal(s, "reject",
+		    STR("552 5.3.4 Message size exceeds fixed limit"));
 		reply(s, "552 5.3.4 Message size exceeds fixed limit");
 		transaction_reset(s);
 		return;
@@ -249,6 +252,9 @@ path_of(struct session *s, struct str *arg, const char *prefix,
 		return false;
 	case PATH_SYNTAX:
 	case PATH_TOO_LONG:
+		log_warn("Illegal address syntax from " STRF " in " STRF
+		    " command: " STRF, STRV(s->who), STRV(s->where),
+		    STRV(str_first(*arg, SYNTAX_SHOWN)));
 		reply(s, mail ? "501 5.1.7 Bad sender address syntax" :
 		    "501 5.1.3 Bad recipient address syntax");
 		return false;

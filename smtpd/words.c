@@ -51,13 +51,36 @@ is_header(struct str verb)
 bool
 words_forbidden(struct session *s, struct str verb, struct str line)
 {
+	struct buf shown;
+
 	if (!is_header(verb) &&
 	    match_list_domain(s->smtpd->forbidden, verb) != FOUND)
 		return false;
-	log_warn("non-SMTP command from " STRF ": " STRF, STRV(s->who),
-	    STRV(str_first(line, SNIPPET_MAX)));
+	words_show(str_first(line, SNIPPET_MAX), &shown);
+	log_warn("non-SMTP command from " STRF ": %s", STRV(s->who),
+	    buf_cstr(&shown));
+	buf_free(&shown);
 	reply_close(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 	return true;
+}
+
+void
+words_show(struct str text, struct buf *out)
+{
+	static const char names[] = "\aa\bb\ff\nn\rr\tt\vv\\\\";
+
+	buf_init(out, 4 * SNIPPET_MAX + 1);
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		const char *name = c == 0 ? NULL : strchr(names, c);
+
+		if (name != NULL && (name - names) % 2 == 0)
+			buf_printf(out, "\\%c", name[1]);
+		else if (c < ' ' || c == 127)
+			buf_printf(out, "\\%03o", c);
+		else
+			buf_putc(out, (char)c);
+	}
 }
 
 bool
