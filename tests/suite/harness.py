@@ -246,8 +246,8 @@ class Instance:
         need(p.returncode == 0, "bench/fill does not build", p.stdout)
         spool = os.path.join(self.dir, "spool")
         owner = os.stat(os.path.join(spool, "deferred"))
-        self._run([os.path.join(BUILD, "bench", "fill"), "-q", spool, "-n", str(n), "-t", to, "-w", str(wait_s)],
-                  **(dict(user=owner.st_uid, group=owner.st_gid) if is_root() else {}))
+        subprocess.run([os.path.join(BUILD, "bench", "fill"), "-q", spool, "-n", str(n), "-t", to, "-w", str(wait_s)],
+                       check=True, timeout=900, **(dict(user=owner.st_uid, group=owner.st_gid) if is_root() else {}))
 
     def queue(self):
         """Queue ids in all directories."""
