@@ -455,10 +455,58 @@ test_servers(void **state)
 	buf_free(&why);
 }
 
+/* Each kind of record as smtp_dns_reply_filter sees it. */
+static void
+test_filter(void **state)
+{
+	static const struct {
+		struct dns_record r;
+		const char *line;
+	} rows[] = {
+		{ { .type = DNS_A, .ttl_s = 5, .data = STR("\300\0\2\1") },
+		    "x.test. 5 IN A 192.0.2.1" },
+		{ { .type = DNS_AAAA, .data =
+		    STR("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1") },
+		    "x.test. 0 IN AAAA ::1" },
+		{ { .type = DNS_MX, .preference = 10, .data = STR("m.test") },
+		    "x.test. 0 IN MX 10 m.test." },
+		{ { .type = DNS_TXT, .data = STR("some words") },
+		    "x.test. 0 IN TXT some words" },
+		{ { .type = DNS_TLSA, .usage = 3, .selector = 1, .matching = 2,
+		    .data = STR("\0\377") }, "x.test. 0 IN TLSA 3 1 2 00ff" },
+	};
+	struct arena *arena = arena_new(1 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < nitems(rows); i++) {
+		struct dns_answer all = { .found = FOUND, .n = 1,
+			.name = STR("x.test"), .records = &rows[i].r }, few;
+		struct tables *ts;
+		struct buf why;
+
+		buf_init(&why, 1000);
+		ts = tables_open(str_of(arena_printf(arena,
+		    "inline:{{%s = Ignore}}", rows[i].line)), "/", TABLE_FOLD,
+		    &why);
+		assert_int_equal(why.n, 0);
+		dns_filter(ts, &all, arena, &few);
+		if (few.found != RETRY)
+			fail_msg("not dropped: %s", rows[i].line);
+		assert_true(few.filtered && few.n == 0);
+		all.name = STR("y.test");
+		dns_filter(ts, &all, arena, &few);
+		assert_true(few.found == FOUND && few.n == 1);
+		tables_free(&ts);
+		buf_free(&why);
+	}
+	arena_free(&arena);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_reverse),
 		cmocka_unit_test(test_packets),
