@@ -16,6 +16,7 @@
 #define AT_ONCE		512	/* of one agent, from each of us */
 #define SENDS_MAX	2	/* of one store */
 #define REASON_MAX	512
+#define KEY_MAX		5000	/* with a path */
 #define ITEMS_MAX	200000	/* in one file */
 
 struct crew {				/* of one role, uid and gid; stays */
@@ -23,7 +24,7 @@ struct crew {				/* of one role, uid and gid; stays */
 	size_t		 busy, most;
 	bool		 starting;
 	enum role	 role;
-	char		 name[32];	/* uid:gid */
+	char		*name;		/* uid:gid, uid:gid:root */
 };
 
 struct wish {
@@ -82,21 +83,22 @@ static struct crew *
 crew_of(struct agents *a, enum role role, const struct agent_id *id)
 {
 	struct crew *c;
-	char key[48];
-	const char *name;
+	struct buf key;
 
-	snprintf(key, sizeof(key), "%d %lu:%lu", (int)role,
-	    (unsigned long)id->uid, (unsigned long)id->gid);
-	name = strchr(key, ' ') + 1;
-	c = map_get(a->crews, str_of(key));
-	if (c != NULL)
-		return c;
-	c = mem_new(sizeof(*c));
-	c->role = role;
-	c->most = role == ROLE_COMMAND ? a->commands_max : AT_ONCE;
-	snprintf(c->name, sizeof(c->name), "%s", name);
-	list_init(&c->waiting);
-	(void)map_set(a->crews, str_of(key), c);
+	buf_init(&key, KEY_MAX);
+	buf_printf(&key, "%d %lu:%lu%s" STRF, (int)role,
+	    (unsigned long)id->uid, (unsigned long)id->gid,
+	    id->root.n > 0 ? ":" : "", STRV(id->root));
+	c = map_get(a->crews, buf_view(&key));
+	if (c == NULL) {
+		c = mem_new(sizeof(*c));
+		c->role = role;
+		c->most = role == ROLE_COMMAND ? a->commands_max : AT_ONCE;
+		c->name = mem_strdup(strchr(buf_cstr(&key), ' ') + 1);
+		list_init(&c->waiting);
+		(void)map_set(a->crews, buf_view(&key), c);
+	}
+	buf_free(&key);
 	return c;
 }
 
@@ -294,7 +296,8 @@ seek(struct wish *w)
 	if (!wanted)
 		service_tell_master(a->service, MSG_agent_want,
 		    &(struct msg_agent_want){ .role = w->crew->role,
-		    .uid = w->id.uid, .gid = w->id.gid, .user = w->id.user });
+		    .uid = w->id.uid, .gid = w->id.gid, .user = w->id.user,
+		    .root = w->id.root });
 }
 
 static struct wish *
@@ -372,7 +375,8 @@ agents_refused(struct agents *a, const struct msg_agent_refused *m)
 			struct wish *w = container_of(l, struct wish, link);
 
 			if (w->id.uid != m->uid || w->id.gid != m->gid ||
-			    w->crew->role != m->role)
+			    w->crew->role != m->role ||
+			    !str_eq(w->id.root, m->root))
 				continue;
 			service_wait_cancel(&w->wait);
 			list_remove(&w->link);

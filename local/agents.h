@@ -20,6 +20,7 @@ struct agent_id {
 	uid_t	    uid;
 	gid_t	    gid;
 	struct str  user;	/* login name for groups, or "" */
+	struct str  root;	/* of commands; "": / */
 };
 
 /* What a .forward or :include: file held. */

@@ -6,12 +6,15 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "local/agents.h"
 #include "local/command.h"
 #include "local/local.h"
 #include "local/pipe.h"
 
 #define CONF_ERROR	"mail system configuration error"
+#define ROOT_MAX	900	/* bytes of chroot= */
 #define OUTPUT_SHOWN	100	/* bytes of a good command's output, logged */
 #define BATCH_BYTES	(PIPE_WORDS_MAX / 2)
 
@@ -250,6 +253,26 @@ find_user(struct pipe_service *p)
 	    gr->gr_gid == 0 ? "user= specifies group 0" : NULL;
 }
 
+/* Where its command will find itself; NULL, or what is wrong. */
+static const char *
+find_root(struct pipe_service *p)
+{
+	const char *path = arena_cstr(p->arena, p->args.chroot);
+	struct stat st;
+
+	p->id.root = p->args.chroot;
+	if (*path == '\0')
+		return NULL;
+	if (*path != '/' || strlen(path) > ROOT_MAX ||
+	    str_chr(p->args.chroot, ' ') < p->args.chroot.n)
+		return "chroot= is no plain absolute path";
+	if (geteuid() != 0)
+		return "chroot= needs an instance of root's";
+	return stat(path, &st) != 0 || !S_ISDIR(st.st_mode) ?
+	    "chroot= is no directory" : st.st_uid != 0 ||
+	    (st.st_mode & 022) != 0 ? "chroot= is not root's alone" : NULL;
+}
+
 /* A bad line puts its mail off; the others go on. */
 static void
 check(void *ctx, struct service *service, struct problems *problems)
@@ -264,13 +287,10 @@ check(void *ctx, struct service *service, struct problems *problems)
 	argv = service_args(service, &argc);
 	if (!pipe_args_parse(&p->args, p->arena, argc, argv, &why, &what))
 		;
-	else if (p->args.chroot.n > 0) {
-		what = p->args.chroot;
-		why = "chroot= is not supported";
-	} else {
+	else if ((why = find_user(p)) != NULL)
 		what = p->args.user;
-		why = find_user(p);
-	}
+	else if ((why = find_root(p)) != NULL)
+		what = p->args.chroot;
 	p->sane = why == NULL;
 	if (why != NULL)
 		problem_add(problems, false, NULL, 0, "service %s: %s: " STRF

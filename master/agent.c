@@ -26,7 +26,8 @@ agent_of(struct master *m, const struct msg_agent_want *w)
 		struct child *c = container_of(l, struct child, link);
 
 		if (c->role == w->role && c->uid == w->uid &&
-		    c->gid == w->gid && !c->draining && c->channel != NULL)
+		    c->gid == w->gid && str_eq(str_of(c->root), w->root) &&
+		    !c->draining && c->channel != NULL)
 			return (c);
 	}
 	return (NULL);
@@ -60,6 +61,15 @@ gid_listed(const struct plan *plan, uint64_t gid)
 	return (false);
 }
 
+bool
+agent_root_listed(const struct plan *plan, struct str root)
+{
+	for (size_t i = 0; i < plan->nroots; i++)
+		if (str_eq(str_of(plan->roots[i]), root))
+			return (true);
+	return (false);
+}
+
 const char *
 agent_refusal(const struct plan *plan, uint64_t uid, uint64_t gid)
 {
@@ -87,7 +97,7 @@ static void
 refuse(struct child *to, const struct msg_agent_want *w, const char *reason)
 {
 	struct msg_agent_refused m = { .role = w->role, .uid = w->uid,
-		.gid = w->gid, .reason = str_of(reason) };
+		.gid = w->gid, .root = w->root, .reason = str_of(reason) };
 
 	if (to->channel != NULL)
 		channel_send(to->channel, MSG_agent_refused, &m);
@@ -108,10 +118,10 @@ refuse_all(struct master *m, const struct msg_agent_want *w,
 }
 
 static struct msg_agent_want
-as_asked(enum role role, uid_t uid, gid_t gid)
+as_asked(enum role role, uid_t uid, gid_t gid, const char *root)
 {
 	return ((struct msg_agent_want){ .role = role, .uid = uid,
-	    .gid = gid });
+	    .gid = gid, .root = str_of(root) });
 }
 
 void
@@ -119,6 +129,7 @@ want_free(struct want *w)
 {
 	list_remove(&w->link);
 	mem_free(w->user);
+	mem_free(w->root);
 	mem_free(w);
 }
 
@@ -144,7 +155,8 @@ make_room(struct master *m, enum role role)
 static void
 start_or_queue(struct master *m, struct want *w)
 {
-	struct msg_agent_want asked = as_asked(w->role, w->uid, w->gid);
+	struct msg_agent_want asked = as_asked(w->role, w->uid, w->gid,
+	    w->root);
 
 	if (agents_count(m, w->role) >=
 	    (size_t)m->plan->is.agent_process_limit) {
@@ -164,7 +176,7 @@ want_of(struct master *m, const struct msg_agent_want *asked)
 		struct want *w = container_of(l, struct want, link);
 
 		if (w->role == asked->role && w->uid == asked->uid &&
-		    w->gid == asked->gid)
+		    w->gid == asked->gid && str_eq(str_of(w->root), asked->root))
 			return (w);
 	}
 	return (NULL);
@@ -180,6 +192,7 @@ want_new(struct master *m, const struct msg_agent_want *asked,
 	w->uid = (uid_t)asked->uid;
 	w->gid = (gid_t)asked->gid;
 	w->user = mem_strdup(user);
+	w->root = mem_copy(asked->root);
 	w->since_ms = clock_steady_ms();
 	list_append(&m->wants, &w->link);
 }
@@ -197,6 +210,10 @@ agent_wanted(struct child *from, const struct msg_agent_want *msg)
 	if (msg->role >= ROLE__MAX || !agent_is((enum role)msg->role) ||
 	    !ipc_speaks(from->role, (enum role)msg->role))
 		reason = "it was not its to ask";
+	if (msg->root.n > 0 && (from->role != ROLE_PIPE ||
+	    msg->role != ROLE_COMMAND || !priv_is_root() ||
+	    !agent_root_listed(m->plan, msg->root)))
+		reason = "no line of master.cf has that chroot=";
 	if (reason != NULL) {
 		refuse(from, msg, reason);
 		return;
@@ -226,7 +243,8 @@ void
 agent_gone(struct child *c)
 {
 	struct master *m = c->master;
-	struct msg_agent_want asked = as_asked(c->role, c->uid, c->gid);
+	struct msg_agent_want asked = as_asked(c->role, c->uid, c->gid,
+	    c->root);
 
 	if (c->wanted_again && m->life != LIFE_STOP_REST && c->ready &&
 	    want_of(m, &asked) == NULL)
@@ -247,7 +265,7 @@ agents_tick(struct master *m)
 
 		if (now - w->since_ms > WANT_MS) {
 			struct msg_agent_want asked = as_asked(w->role,
-			    w->uid, w->gid);
+			    w->uid, w->gid, w->root);
 
 			refuse_all(m, &asked, "too many delivery agents; see "
 			    "agent_process_limit");

@@ -74,7 +74,7 @@ static char **
 arguments(struct child *c, struct arena *arena, const char *program)
 {
 	struct service *s = c->service;
-	size_t n = 0, most = 8 + (s != NULL ? s->argc : 0);
+	size_t n = 0, most = 10 + (s != NULL ? s->argc : 0);
 	char **argv = mem_grow(NULL, most, sizeof(*argv));
 
 	argv[n++] = arena_cstr(arena, str_of(program));
@@ -86,6 +86,10 @@ arguments(struct child *c, struct arena *arena, const char *program)
 		argv[n++] = arena_printf(arena, "-u");
 		argv[n++] = arena_printf(arena, "%u:%u:%s",
 		    (unsigned)c->uid, (unsigned)c->gid, c->user);
+	}
+	if (*c->root != '\0') {
+		argv[n++] = arena_printf(arena, "-r");
+		argv[n++] = c->root;
 	}
 	for (size_t i = 0; s != NULL && i < s->argc; i++)
 		argv[n++] = s->argv[i];
@@ -203,6 +207,16 @@ child_adopt(struct child *c, int channel_fd)
 	    c->role, 0, &ops, c);
 }
 
+/* An agent is "uid:gid", or "uid:gid:root". */
+static const char *
+root_in(const char *name)
+{
+	const char *p = strchr(name, ':');
+
+	p = p == NULL ? NULL : strchr(p + 1, ':');
+	return (p == NULL ? "" : p + 1);
+}
+
 struct child *
 child_new(struct master *m, enum role role, const char *name)
 {
@@ -212,6 +226,7 @@ child_new(struct master *m, enum role role, const char *name)
 	c->role = role;
 	c->name = mem_strdup(name);
 	c->user = mem_strdup("");
+	c->root = mem_strdup(agent_is(role) ? root_in(name) : "");
 	c->instance = ++m->instances;
 	c->born_ms = c->heard_ms = clock_steady_ms();
 	list_append(&m->children, &c->link);
@@ -246,6 +261,7 @@ child_free(struct child *c)
 	channel_free(&c->channel);
 	mem_free(c->name);
 	mem_free(c->user);
+	mem_free(c->root);
 	mem_free(c);
 }
 
@@ -291,11 +307,13 @@ struct child *
 child_start_agent(struct master *m, const struct want *w)
 {
 	struct child *c;
-	char name[32];
+	struct buf name;
 
-	snprintf(name, sizeof(name), "%u:%u", (unsigned)w->uid,
-	    (unsigned)w->gid);
-	c = child_new(m, w->role, name);
+	buf_init(&name, 8192);
+	buf_printf(&name, "%u:%u%s%s", (unsigned)w->uid, (unsigned)w->gid,
+	    *w->root != '\0' ? ":" : "", w->root);
+	c = child_new(m, w->role, buf_cstr(&name));
+	buf_free(&name);
 	c->uid = w->uid;
 	c->gid = w->gid;
 	mem_free(c->user);

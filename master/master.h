@@ -57,6 +57,8 @@ struct plan {
 	size_t		   ngroups;
 	uid_t		   users[64];	/* agent_trusted_users */
 	size_t		   nusers;
+	char		  *roots[16];	/* chroot= of pipe lines */
+	size_t		   nroots;
 };
 
 struct child {
@@ -79,6 +81,7 @@ struct child {
 	uid_t		 uid;
 	gid_t		 gid;
 	char		*user;
+	char		*root;		/* of a command agent; "": / */
 	bool		 wanted_again;
 };
 
@@ -89,6 +92,7 @@ struct want {
 	uid_t		 uid;
 	gid_t		 gid;
 	char		*user;
+	char		*root;		/* of a command agent; "": / */
 	int64_t		 since_ms;
 };
 
@@ -153,6 +157,8 @@ struct child	*child_spare(struct master *, enum role, const char *name);
 bool		 agent_is(enum role);	/* one process for each owner */
 /* Why that uid gets no agent; NULL: it may have one. */
 const char	*agent_refusal(const struct plan *, uint64_t uid, uint64_t gid);
+/* Does a pipe line have it as chroot=? "" is what all may have. */
+bool		 agent_root_listed(const struct plan *, struct str root);
 void		 agent_wanted(struct child *from, const struct msg_agent_want *);
 void		 agent_gone(struct child *);
 void		 agents_tick(struct master *);

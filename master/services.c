@@ -236,14 +236,22 @@ trust(struct plan *plan, struct str user, struct str group)
 	mem_free(group_name);
 }
 
+static void
+trust_root(struct plan *plan, struct str root)
+{
+	if (root.n > 0 && plan->nroots < nitems(plan->roots))
+		plan->roots[plan->nroots++] = mem_copy(root);
+}
+
 /*
  * pipe's maxproc is the most commands at once. The user that root's own
- * master.cf names may have an agent, whatever its number.
+ * master.cf names may have an agent, whatever its number, and one in the root
+ * that it names.
  */
 static void
 add_pipe(struct plan *plan, struct service *s, const struct master_entry *e)
 {
-	const struct str user = STR("user=");
+	const struct str user = STR("user="), root = STR("chroot=");
 	char text[32];
 
 	if (e->limit > 0) {
@@ -259,6 +267,8 @@ add_pipe(struct plan *plan, struct service *s, const struct master_entry *e)
 		if (str_starts_nocase(e->argv[i], user))
 			trust(plan, str_first(v, colon),
 			    str_from(v, colon + 1));
+		if (str_starts_nocase(e->argv[i], root))
+			trust_root(plan, str_from(e->argv[i], root.n));
 	}
 }
 
@@ -456,6 +466,8 @@ plan_free(struct plan **pp)
 	*pp = NULL;
 	if (plan == NULL)
 		return;
+	for (size_t i = 0; i < plan->nroots; i++)
+		mem_free(plan->roots[i]);
 	list_each(l, &plan->services) {
 		struct service *s = container_of(l, struct service, link);
 

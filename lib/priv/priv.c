@@ -121,9 +121,9 @@ set_limit(int what, const char *name, rlim_t soft)
 		die("setrlimit %s: %s", name, strerror(errno));
 }
 
-/* An empty directory of root's that nobody may write in, as new root. */
+/* A directory of root's that nobody else may write in, as new root. */
 static void
-change_root(const char *path)
+change_root(const char *path, bool empty)
 {
 	struct stat st;
 	DIR *dir;
@@ -139,7 +139,7 @@ change_root(const char *path)
 		die("%s: %s", path, strerror(errno));
 	while (readdir(dir) != NULL)
 		names++;
-	if (names != 2)
+	if (empty && names != 2)
 		die("%s: is not empty", path);
 	if (fchdir(fd) != 0 || chroot(".") != 0 || chdir("/") != 0)
 		die("chroot %s: %s", path, strerror(errno));
@@ -251,7 +251,10 @@ priv_enter(const struct process_row *row, const struct priv_names *names,
 			break;
 		}
 		if (row->root == ROOT_EMPTY)
-			change_root(names->empty_dir);
+			change_root(names->empty_dir, true);
+		else if (row->owner == OWNER_TARGET &&
+		    names->command_dir != NULL)
+			change_root(names->command_dir, false);
 		/* Limits may rise as long as we are root. */
 		set_limit(RLIMIT_NOFILE, "nofile", row->files);
 		become(who);

@@ -33,6 +33,7 @@ struct priv_names {		/* who the owners are */
 	const char *auth;	/* postern_auth_user: postern-auth */
 	const char *pam;	/* postern_pam_user: postern-pam */
 	const char *empty_dir;	/* for ROOT_EMPTY: root's, mode 0555 */
+	const char *command_dir; /* OWNER_TARGET: root's, too; NULL: / */
 };
 /*
  * Drops to the row: groups, gid, uid, chroot, no_new_privs, rlimits,

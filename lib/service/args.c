@@ -1,6 +1,6 @@
 /*
  * A daemon's command line: -c DIR -n NAME -o name=value... -u uid:gid:login,
- * -t, -v. Also the log, opened as main.cf says.
+ * -r ROOT, -t, -v. Also the log, opened as main.cf says.
  */
 #include <syslog.h>
 #include <unistd.h>
@@ -38,11 +38,12 @@ service_args_parse(struct service_args *args, int argc, char **argv,
 	int c;
 
 	*args = (struct service_args){ .user = "" };
-	*why = "usage: -c directory -n service [-o name=value] [-tv] [-u owner]";
+	*why = "usage: -c directory -n service [-o name=value] [-tv] [-u owner] "
+	    "[-r root]";
 	args->overrides = mem_grow(NULL, (size_t)argc + 1,
 	    sizeof(*args->overrides));
 	opterr = 0;
-	while ((c = getopt(argc, argv, "+c:n:o:tu:v")) != -1)
+	while ((c = getopt(argc, argv, "+c:n:o:r:tu:v")) != -1)
 		switch (c) {
 		case 'c':
 			args->dir = optarg;
@@ -52,6 +53,9 @@ service_args_parse(struct service_args *args, int argc, char **argv,
 			break;
 		case 'o':
 			args->overrides[args->noverrides++] = optarg;
+			break;
+		case 'r':
+			args->root = optarg;
 			break;
 		case 't':
 			args->check = true;

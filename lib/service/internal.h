@@ -18,6 +18,7 @@ struct service_args {
 	uid_t		  uid;		/* agents: whose */
 	gid_t		  gid;
 	const char	 *user;		/* "" without a login name */
+	const char	 *root;		/* -r: command agents; NULL: / */
 	bool		  has_uid;
 	bool		  check;	/* -t */
 	char		**rest;

@@ -116,6 +116,7 @@ enter(struct service *s, const struct process_row *row)
 	    "postern_auth_user"));
 	names.pam = arena_cstr(arena, conf_get(s->conf, "postern_pam_user"));
 	names.empty_dir = buf_cstr(&empty);
+	names.command_dir = row->role == ROLE_COMMAND ? s->args.root : NULL;
 	if (row->owner == OWNER_TARGET && !s->args.has_uid)
 		die("%s: no -u: whose agent is this?", row->program);
 	priv_enter(row, &names, s->args.uid, s->args.gid, s->args.user);

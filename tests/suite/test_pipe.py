@@ -2,6 +2,8 @@
 import os
 import pwd
 import re
+import shutil
+import subprocess
 import sys
 
 from harness import TOP, is_root, main, need, wait_for
@@ -120,6 +122,49 @@ def test_each_gets_its_own():
              text_of(b.out + "/args"), b.log()[-2000:])
         need(sorted(re.findall("<(.*)>", text_of(b.out + "/args"))) == sorted(to), text_of(b.out + "/args"))
         need(sorted(re.findall("Delivered-To: (.*)", text_of(b.out + "/mail"))) == sorted(to))
+
+
+def put_program(root, path):
+    """A program and its libraries below root; its place there."""
+    needs = subprocess.run(["ldd", path], capture_output=True, text=True).stdout
+    for f in [path] + re.findall(r"(/\S+) \(0x", needs):
+        os.makedirs(root + os.path.dirname(f), exist_ok=True)
+        shutil.copy(f, root + f)
+    return path
+
+
+def test_chroot():
+    """chroot=: the command sees nothing else, is its user, and runs in / or directory=."""
+    if not is_root():
+        return WHY
+    b = box("p0 unix - n n - - pipe user=nobody chroot={dir}/root argv=%s -c {{pwd; cat >/drop/mail; [ ! -e /etc ] && echo bare; read x </proc/self/stat || exit 0; exit 1}}" % "/bin/sh",
+            "p1 unix - n n - - pipe user=nobody chroot={dir}/root directory=/drop argv=/bin/sh -c {{pwd >in; exit 0}}",
+            "p2 unix - n n - - pipe user=nobody argv=/bin/sh -c {{ls /drop && exit 1; exit 0}}",
+            "p3 unix - n n - - pipe user=nobody chroot={dir}/loose argv=/bin/sh -c {{exit 0}}",
+            "p4 unix - n n - - pipe user=nobody chroot={dir}/none argv=/bin/sh -c {{exit 0}}")
+    root = os.path.join(b.dir, "root")
+    os.makedirs(root + "/drop")
+    os.chmod(root + "/drop", 0o1777)
+    os.makedirs(b.dir + "/loose")
+    os.chmod(b.dir + "/loose", 0o777)
+    put_program(root, "/bin/sh")
+    put_program(root, "/bin/cat")
+    with b:
+        b.mail("a@p0.test", text="Subject: inside\n\nx\n")
+        need(wait_for(lambda: "Subject: inside" in text_of(root + "/drop/mail")), b.log()[-2000:])
+        need(b.wait_log(r"to=<a@p0.test>.*status=sent \(delivered via p0 service \(/ bare"), b.log()[-2000:])
+        need(os.stat(root + "/drop/mail").st_uid == pwd.getpwnam("nobody").pw_uid)
+        b.mail("a@p1.test", "a@p2.test")
+        need(wait_for(lambda: text_of(root + "/drop/in") == "/drop\n"), text_of(root + "/drop/in"), b.log()[-2000:])
+        need(b.wait_log(r"to=<a@p2.test>.*status=sent"), "the same user, outside", b.log()[-2000:])
+        b.mail("a@p3.test", "a@p4.test")
+        for n in (3, 4):
+            need(b.wait_log(r"to=<a@p%d.test>.*dsn=4.3.5, status=deferred" % n), b.log()[-2000:])
+        need("chroot= is not root's alone" in b.log() and "chroot= is no directory" in b.log(), b.log()[:3000])
+        # A reload hands the agent over: it is known by its root.
+        b.reload()
+        b.mail("b@p0.test", text="Subject: again\n\nx\n")
+        need(wait_for(lambda: "Subject: again" in text_of(root + "/drop/mail")), b.log()[-2000:])
 
 
 def test_uucp():

@@ -83,7 +83,7 @@ static void
 enter_and_look(enum role role, uid_t uid, struct seen *seen)
 {
 	struct priv_names names = { "nobody", "nobody", "nobody", "nobody",
-		empty_dir };
+		empty_dir, NULL };
 	int out[2], in[2], status;
 	char go = 0;
 	pid_t pid;
@@ -158,7 +158,7 @@ static void
 test_no_root_agent(void **state)
 {
 	struct priv_names names = { "nobody", "nobody", "nobody", "nobody",
-		empty_dir };
+		empty_dir, NULL };
 	int status;
 	pid_t pid;
 
