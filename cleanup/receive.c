@@ -28,6 +28,7 @@ struct receiver {		/* until mail_begin there is no mail */
 	struct list	 early;	/* in c->early */
 	int64_t		 due_ms; /* early: sync it then */
 	bool		 offered; /* early, and to a qmgr that is still there */
+	bool		 shown;	/* the same, whatever became of that qmgr */
 	bool		 delivered, unread, again; /* what that qmgr said */
 };
 
@@ -227,7 +228,7 @@ offer_early(struct receiver *r)
 	    .early_ms = (uint64_t)wait, .envelope = envelope,
 	    .file = str_of(queue_writer_file(r->m->writer)),
 	    .queue_file = fd });
-	r->offered = true;
+	r->offered = r->shown = true;
 	r->due_ms = now + wait;
 	list_append(&c->early, &r->early);
 	map_set(c->early_ids, r->m->id, r);
@@ -381,6 +382,9 @@ start_sync(struct receiver *r)
 {
 	int err = queue_writer_name(r->m->writer);
 
+	/* qmgr may have moved it, delivered it and be done with it. */
+	if (err == ENOENT && r->shown && !r->again)
+		err = 0;
 	if (err != 0) {
 		sync_done(r, err);
 		return;
