@@ -18,7 +18,6 @@
 #define BACKOFF_FIRST	100
 #define BACKOFF_MAX	2000
 #define CALM_MS		10000
-#define LOOK_MS		500	/* how often what is in a hurry is looked at */
 #define GOODBYE_MS	2000	/* a child that closed its channel has so long */
 #define RELINK_MS	100	/* least time between new channels for a child */
 
@@ -228,7 +227,7 @@ child_new(struct master *m, enum role role, const char *name)
 	c->user = mem_strdup("");
 	c->root = mem_strdup(agent_is(role) ? root_in(name) : "");
 	c->instance = ++m->instances;
-	c->born_ms = c->heard_ms = clock_steady_ms();
+	c->born_ms = clock_steady_ms();
 	list_append(&m->children, &c->link);
 	return (c);
 }
@@ -451,7 +450,7 @@ on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 	struct child *c = ctx;
 
 	(void)channel;
-	c->heard_ms = clock_steady_ms();
+	c->unheard = 0;
 	if (id == MSG_ready)
 		on_ready(c);
 	else if (id == MSG_pong) {
@@ -486,7 +485,7 @@ on_gone(void *ctx, struct channel *channel)
 	(void)channel;
 	channel_free(&c->channel);
 	c->hurry_ms = clock_steady_ms() + GOODBYE_MS;
-	timer_set(c->master->look, LOOK_MS);
+	timer_set(c->master->look, CHILD_LOOK_MS);
 }
 
 /* --- death --- */
@@ -545,10 +544,10 @@ on_change(struct master *m, struct child *c, int status)
 {
 	if (WIFSTOPPED(status)) {
 		c->stopped_ms = clock_steady_ms();
-		timer_set(m->look, LOOK_MS);
+		timer_set(m->look, CHILD_LOOK_MS);
 	} else if (WIFCONTINUED(status)) {
 		c->stopped_ms = 0;
-		c->heard_ms = clock_steady_ms();
+		c->unheard = 0;
 	} else
 		on_death(c, status);
 }
@@ -571,67 +570,4 @@ children_reap(struct master *m)
 		children_settle(m);
 	} else
 		life_stop_step(m);
-}
-
-/* --- the watch --- */
-
-static void
-watch_over(struct child *c, int64_t now)
-{
-	struct master *m = c->master;
-	int64_t limit = m->plan->is.daemon_watchdog_time * 1000;
-	struct msg_ping ping = { .number = ++m->pings };
-
-	if (c->stopped_ms == 0 && c->silent && now - c->heard_ms > limit) {
-		log_warn("process %s pid %d gives no sign of life: killed",
-		    process_row(c->role)->program, (int)c->pid);
-		(void)kill(c->pid, SIGKILL);
-		return;
-	}
-	if (c->silent || c->channel == NULL)
-		return;
-	c->silent = true;
-	channel_send(c->channel, MSG_ping, &ping);
-}
-
-/* A third of the watchdog's time apart: ask, and see who has not answered. */
-void
-children_tick(struct master *m)
-{
-	int64_t now = clock_steady_ms();
-
-	list_each(l, &m->children)
-		watch_over(container_of(l, struct child, link), now);
-	timer_set(m->tick, m->plan->is.daemon_watchdog_time * 1000 / 3);
-	guard_keep(m);
-	agents_tick(m);
-}
-
-/* Those who are stopped, or should be gone. Rests when there are none. */
-void
-children_look(struct master *m)
-{
-	int64_t now = clock_steady_ms(), patience;
-	bool more = false;
-
-	patience = m->plan->is.daemon_stopped_time * 1000;
-	list_each(l, &m->children) {
-		struct child *c = container_of(l, struct child, link);
-
-		if (c->hurry_ms != 0 && now >= c->hurry_ms)
-			(void)kill(c->pid, SIGKILL);
-		else if (c->stopped_ms != 0 &&
-		    now - c->stopped_ms >= patience) {
-			log_warn("process %s pid %d was stopped by somebody: "
-			    "continued", process_row(c->role)->program,
-			    (int)c->pid);
-			(void)kill(c->pid, SIGCONT);
-			c->stopped_ms = now;
-		}
-		more |= c->hurry_ms != 0 || c->stopped_ms != 0;
-	}
-	if (m->life != LIFE_RUN)
-		life_stop_step(m);
-	else if (more)
-		timer_set(m->look, LOOK_MS);
 }

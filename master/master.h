@@ -71,12 +71,15 @@ struct child {
 	enum role	 role;
 	pid_t		 pid;
 	uint64_t	 instance;
-	int64_t		 born_ms, heard_ms, idle_ms;
+	int64_t		 born_ms, idle_ms;
 	int64_t		 stopped_ms;	/* SIGSTOP seen; 0: not */
 	int64_t		 hurry_ms;	/* must be gone soon after; 0: not */
 	int64_t		 relinked_ms;	/* got a new channel to a peer */
 	uint64_t	 talks;
+	int64_t		 cpu_ms;	/* that it had at the last look */
+	unsigned	 unheard;	/* looks that it did not answer */
 	bool		 ready, begun, draining, silent;
+	bool		 released;	/* qmgr: its successor may begin */
 	/* agents */
 	uid_t		 uid;
 	gid_t		 gid;
@@ -114,6 +117,7 @@ struct master {
 	uint64_t	 instances, pings;
 	enum life	 life;
 	int64_t		 stop_ms;
+	int64_t		 looked_ms;	/* at all children: watch.c */
 	int64_t		 started_s;
 	bool		 failed;	/* a first start that came to nothing */
 	int		 spool_fd, lock_fd, log_fd;
@@ -149,9 +153,12 @@ void		 child_drain(struct child *);
 /* Starts what the plan lacks, then tells the new ones to begin. */
 void		 children_settle(struct master *);
 void		 children_reap(struct master *);
+struct child	*child_spare(struct master *, enum role, const char *name);
+
+/* watch.c */
+#define CHILD_LOOK_MS	500	/* how often what is in a hurry is looked at */
 void		 children_tick(struct master *);
 void		 children_look(struct master *);
-struct child	*child_spare(struct master *, enum role, const char *name);
 
 /* agent.c */
 bool		 agent_is(enum role);	/* one process for each owner */
