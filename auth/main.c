@@ -24,7 +24,7 @@ static void	on_check(void *ctx, struct service *, struct problems *);
 static void	on_start(void *ctx, struct service *);
 static void	on_listen(void *ctx, struct str name, int fd);
 static void	on_solo(void *ctx, struct channel *, enum msg, const void *);
-static void	on_retire(void *ctx);
+static void	on_drain(void *ctx);
 static void	on_talk(void *ctx, struct talk *, enum msg);
 static void	on_message(void *ctx, struct talk *, enum msg, const void *);
 static void	on_gone(void *ctx, struct talk *, const char *why);
@@ -44,7 +44,7 @@ main(int argc, char **argv)
 		.conf = &a.conf, .ctx = &a, .check = on_check,
 		.start = on_start, .on_talk = on_talk,
 		.on_listen = on_listen, .on_solo = on_solo,
-		.on_retire = on_retire,
+		.on_drain = on_drain,
 	};
 
 	return service_main(&def, argc, argv);
@@ -141,7 +141,7 @@ tell_heir(void *ctx, struct channel *heir, struct str name)
 }
 
 static void
-on_retire(void *ctx)
+on_drain(void *ctx)
 {
 	struct auth *a = ctx;
 

@@ -211,5 +211,5 @@ void		 receive_talk(struct cleanup *, struct talk *, enum msg);
 void		 receive_offer_missed(struct cleanup *);
 /* qmgr's word on an early offer; a qmgr that is gone. */
 void		 receive_settled(struct cleanup *, const struct msg_settled *);
-void		 receive_qmgr_gone(struct cleanup *);
+void		 receive_qmgr_gone(struct cleanup *, const struct channel *);
 #endif

@@ -47,7 +47,7 @@ on_peer_gone(void *ctx, struct channel *channel, struct str name)
 {
 	(void)name;
 	if (channel_peer(channel) == ROLE_QMGR)
-		receive_qmgr_gone(ctx);
+		receive_qmgr_gone(ctx, channel);
 }
 
 static void

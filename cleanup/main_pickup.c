@@ -155,8 +155,6 @@ pickup_job_done(struct pickup *p, struct str name, bool retry)
 {
 	if (retry)
 		map_set(p->later, name, p);
-	if (p->draining && p->njobs == 0)
-		service_exit(p->service);
 	/* Not from here: a job may end inside pickup_job_start(). */
 	if (p->scan != NULL)
 		timer_set(p->next, 0);
@@ -241,8 +239,14 @@ on_drain(void *ctx)
 	timer_cancel(p->wakeup);
 	timer_cancel(p->next);
 	listener_free(&p->listener);
-	if (p->njobs == 0)
-		service_exit(p->service);
+}
+
+static bool
+busy(void *ctx)
+{
+	struct pickup *p = ctx;
+
+	return p->njobs > 0;
 }
 
 static const struct param params[] = {
@@ -267,6 +271,7 @@ main(int argc, char **argv)
 		.on_listen = on_listen,
 		.on_drained = on_drained,
 		.on_drain = on_drain,
+		.busy = busy,
 	};
 
 	return service_main(&def, argc, argv);

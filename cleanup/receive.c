@@ -27,7 +27,7 @@ struct receiver {		/* until mail_begin there is no mail */
 	struct mail	*m;
 	struct list	 early;	/* in c->early */
 	int64_t		 due_ms; /* early: sync it then */
-	bool		 offered; /* early, and to a qmgr that is still there */
+	struct channel	*qmgr;	/* that it was offered to early, if still there */
 	bool		 shown;	/* the same, whatever became of that qmgr */
 	bool		 delivered, unread, again; /* what that qmgr said */
 };
@@ -55,7 +55,7 @@ receive_talk(struct cleanup *c, struct talk *talk, enum msg msg)
 static void
 receiver_free(struct receiver **rp)
 {
-	if ((*rp)->offered && (*rp)->m != NULL)
+	if ((*rp)->qmgr != NULL && (*rp)->m != NULL)
 		map_set((*rp)->c->early_ids, (*rp)->m->id, NULL);
 	mail_free(&(*rp)->m);
 	mem_free(*rp);
@@ -162,12 +162,10 @@ leave_early(struct receiver *r)
 static void
 withdraw(struct receiver *r)
 {
-	struct channel *qmgr = service_peer(r->c->service, ROLE_QMGR, STR(""));
-
 	leave_early(r);
-	if (!r->offered || qmgr == NULL)
+	if (r->qmgr == NULL)
 		return;
-	channel_send(qmgr, MSG_withdraw, &(struct msg_withdraw){
+	channel_send(r->qmgr, MSG_withdraw, &(struct msg_withdraw){
 	    .queue_id = r->m->id });
 	close(queue_writer_keep(&r->m->writer));	/* qmgr removes it */
 }
@@ -228,7 +226,8 @@ offer_early(struct receiver *r)
 	    .early_ms = (uint64_t)wait, .envelope = envelope,
 	    .file = str_of(queue_writer_file(r->m->writer)),
 	    .queue_file = fd });
-	r->offered = r->shown = true;
+	r->qmgr = qmgr;
+	r->shown = true;
 	r->due_ms = now + wait;
 	list_append(&c->early, &r->early);
 	map_set(c->early_ids, r->m->id, r);
@@ -304,8 +303,9 @@ remove_delivered(struct receiver *r)
 
 /* A new qmgr finds the files; those that it should sync wait no longer. */
 void
-receive_qmgr_gone(struct cleanup *c)
+receive_qmgr_gone(struct cleanup *c, const struct channel *qmgr)
 {
+	struct map *others = map_new();
 	struct receiver *r;
 	struct str id;
 	size_t pos = 0;
@@ -314,14 +314,18 @@ receive_qmgr_gone(struct cleanup *c)
 
 	while (map_next(c->early_ids, &pos, &id, &value)) {
 		r = value;
-		r->offered = false;
+		if (r->qmgr != qmgr) {
+			map_set(others, id, r);
+			continue;
+		}
+		r->qmgr = NULL;
 		waits = !list_empty(&r->early);
 		leave_early(r);
 		if (waits)
 			start_sync(r);
 	}
 	map_free(&c->early_ids);
-	c->early_ids = map_new();
+	c->early_ids = others;
 }
 
 /* --- the sync --- */
@@ -363,7 +367,7 @@ sync_done(void *ctx, int err)
 		answer(r);
 		return;
 	}
-	if (m->hold || (r->offered && !r->again)) {
+	if (m->hold || (r->qmgr != NULL && !r->again)) {
 		close(queue_writer_keep(&m->writer));
 	} else {
 		arena = arena_new(OFFER_MAX + 64);

@@ -150,16 +150,6 @@ send_peer(struct child *to, const struct child *other, unsigned side, int fd)
 	channel_send(to->channel, MSG_peer, &peer);
 }
 
-static void
-tell_retired(struct child *to, const struct child *gone)
-{
-	struct msg_peer_drain m = { .role = gone->role,
-		.instance = gone->instance };
-
-	if (to->channel != NULL)
-		channel_send(to->channel, MSG_peer_drain, &m);
-}
-
 /* A channel between two, where a row of ipc.def lets one speak. */
 static void
 connect_pair(struct child *a, struct child *b)
@@ -173,10 +163,6 @@ connect_pair(struct child *a, struct child *b)
 		return;
 	send_peer(a, b, 0, fd[0]);
 	send_peer(b, a, 1, fd[1]);
-	if (a->draining)
-		tell_retired(b, a);
-	if (b->draining)
-		tell_retired(a, b);
 }
 
 static void
@@ -333,15 +319,18 @@ count_of(struct service *s)
 	return (n);
 }
 
-/* Two qmgr must never act at once: the new one waits for the old. */
+/* No message may be in two hands: a new qmgr waits until the old let go. */
 static bool
 must_wait(struct service *s)
 {
 	if (s->role != ROLE_QMGR)
 		return (false);
-	list_each(l, &s->master->children)
-		if (container_of(l, struct child, link)->role == ROLE_QMGR)
+	list_each(l, &s->master->children) {
+		struct child *c = container_of(l, struct child, link);
+
+		if (c->role == ROLE_QMGR && !c->released)
 			return (true);
+	}
 	return (false);
 }
 
@@ -380,26 +369,17 @@ child_spare(struct master *m, enum role role, const char *name)
 	return (NULL);
 }
 
-/* Others open nothing new to it; it ends what it has. */
+/* It tells its peers that it leaves, and ends what it has. */
 void
 child_drain(struct child *c)
 {
 	struct msg_drain drain = { .stop = c->master->life != LIFE_RUN };
-	bool again = c->draining;
 
-	if (again && !drain.stop)
+	if (c->draining && !drain.stop)
 		return;
 	c->draining = true;
-	if (c->channel == NULL)
-		return;
-	list_each(l, &c->master->children) {
-		struct child *o = container_of(l, struct child, link);
-
-		if (!again && o != c && (ipc_speaks(o->role, c->role) ||
-		    ipc_speaks(c->role, o->role)))
-			tell_retired(o, c);
-	}
-	channel_send(c->channel, MSG_drain, &drain);
+	if (c->channel != NULL)
+		channel_send(c->channel, MSG_drain, &drain);
 }
 
 /* --- what children say --- */
@@ -459,6 +439,9 @@ on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 		c->talks = pong->talks;
 		c->idle_ms = (int64_t)(pong->idle_ms & INT64_MAX);
 		c->silent = false;
+	} else if (id == MSG_released) {
+		c->released = c->draining;
+		children_settle(c->master);
 	} else if (id == MSG_peer_lost)
 		on_peer_lost(c, msg);
 	else if (id == MSG_renew)

@@ -6,7 +6,7 @@
  * ours, but a line that makes no sense ends the hand-over all the same.
  *
  *   lock FD / log FD / guard PID FD / instances N / started SECONDS
- *   child PID ROLE INSTANCE FD UID GID READY NAME USER
+ *   child PID ROLE INSTANCE FD UID GID STATE NAME USER
  *   socket FD ROLE NAME SERVICE
  */
 #include <errno.h>
@@ -33,6 +33,15 @@ handover_stamp(const char *path)
 	    st.st_size);
 }
 
+enum { STATE_READY = 1 << 0, STATE_RELEASED = 1 << 1 };
+
+static int
+state_of(const struct child *c)
+{
+	return ((c->ready ? STATE_READY : 0) |
+	    (c->released ? STATE_RELEASED : 0));
+}
+
 static void
 write_state(struct master *m, struct buf *b)
 {
@@ -47,7 +56,7 @@ write_state(struct master *m, struct buf *b)
 		    (int)c->pid, process_row(c->role)->program,
 		    (unsigned long long)c->instance,
 		    c->channel != NULL ? c->channel_fd : -1, (unsigned)c->uid,
-		    (unsigned)c->gid, c->ready, c->name,
+		    (unsigned)c->gid, state_of(c), c->name,
 		    *c->user != '\0' ? c->user : "-");
 	}
 	list_each(l, &m->sockets) {
@@ -169,7 +178,7 @@ word_text(struct str *line, char *out, size_t size)
 static bool
 take_child(struct master *m, struct str line)
 {
-	int64_t pid, instance, fd, uid, gid, ready;
+	int64_t pid, instance, fd, uid, gid, state;
 	char program[64], name[1024], user[512];
 	const struct process_row *row;
 	struct child *c;
@@ -178,7 +187,7 @@ take_child(struct master *m, struct str line)
 	    !word_text(&line, program, sizeof(program)) ||
 	    !word_number(&line, &instance) || !word_number(&line, &fd) ||
 	    !word_number(&line, &uid) || !word_number(&line, &gid) ||
-	    !word_number(&line, &ready) ||
+	    !word_number(&line, &state) ||
 	    !word_text(&line, name, sizeof(name)) ||
 	    !word_text(&line, user, sizeof(user)))
 		return (false);
@@ -190,7 +199,8 @@ take_child(struct master *m, struct str line)
 	c->instance = (uint64_t)instance;
 	c->uid = (uid_t)uid;
 	c->gid = (gid_t)gid;
-	c->ready = ready != 0;
+	c->ready = (state & STATE_READY) != 0;
+	c->released = (state & STATE_RELEASED) != 0;
 	c->begun = true;
 	if (strcmp(user, "-") != 0) {
 		mem_free(c->user);

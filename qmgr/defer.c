@@ -41,9 +41,13 @@ fault(struct message *m, const char *what, int err)
 void
 message_check_done(struct message *m)
 {
-	if (m->step != STEP_DELIVER || m->pending > 0 || m->deliveries > 0 ||
-	    m->resolved < m->msg.nrcpts)
+	if (m->step != STEP_DELIVER || m->deliveries > 0)
 		return;
+	if (m->pending > 0 || m->resolved < m->msg.nrcpts) {
+		if (m->q->released)
+			leave_message(m);
+		return;
+	}
 	m->step = STEP_JOURNAL;
 	list_remove(&m->dirty);
 	run(m);

@@ -200,6 +200,14 @@ early_settle(struct message *m, bool delivered)
 	    .unread = delivered && is_unread(m) });
 }
 
+void
+early_return(struct message *m)
+{
+	channel_send(m->early, MSG_settled, &(struct msg_settled){
+	    .queue_id = str_of(m->msg.id), .again = 1 });
+	m->early = NULL;
+}
+
 /* Its client was refused: no attempt begins any more. */
 void
 early_withdraw(struct qmgr *q, struct str id)

@@ -9,7 +9,6 @@
 #include "qmgr/qmgr.h"
 
 #define FDS_KEPT	8192	/* queue files kept open for speed, at most */
-#define DRAIN_MS	30000	/* for deliveries under way at the end */
 #define LOOK_AGAIN_MS	1000	/* after a cleanup died */
 
 static const struct param params[] = {
@@ -116,8 +115,7 @@ on_rescan(void *ctx)
 	struct qmgr *q = ctx;
 
 	(void)age_s(q, 0);		/* sees jumps of the clock */
-	if (!q->draining)
-		scan_again(q);
+	scan_again(q);
 	timer_set(q->rescan, q->conf.queue_run_delay * 1000);
 	qmgr_pump(q);
 }
@@ -183,7 +181,7 @@ on_peer_gone(void *ctx, struct channel *ch, struct str service)
 
 	(void)service;
 	early_gone(q, ch);
-	if (channel_peer(ch) == ROLE_CLEANUP && q->begun && !q->draining) {
+	if (channel_peer(ch) == ROLE_CLEANUP && q->begun && !q->released) {
 		scan_incoming(q);
 		timer_set(q->rescan, LOOK_AGAIN_MS);
 		qmgr_pump(q);
@@ -272,37 +270,24 @@ on_reload(void *ctx, struct conf *conf)
 	qmgr_pump(q);
 }
 
-/* Over when no delivery and no report is under way, or time is up. */
-static void
-look_for_end(void *ctx)
-{
-	struct qmgr *q = ctx;
-	bool busy = schedule_busy(q->schedule) > 0;
-	static const int64_t look_ms = 50;
-
-	list_each(l, &q->messages) {
-		struct message *m = container_of(l, struct message, link);
-
-		busy = busy || m->report != NULL;
-	}
-	if (!busy || clock_steady_ms() >= q->drain_until_ms) {
-		result_flush(q);
-		service_exit(q->service);
-		return;
-	}
-	timer_set(q->drain, look_ms);
-}
-
 static void
 on_drain(void *ctx)
 {
+	leave_begin(ctx);
+}
+
+static void
+on_parted(void *ctx)
+{
+	leave_release(ctx);
+}
+
+static bool
+busy(void *ctx)
+{
 	struct qmgr *q = ctx;
 
-	q->draining = true;
-	q->drain_until_ms = clock_steady_ms() + DRAIN_MS;
-	listener_free(&q->control);
-	q->drain = timer_new(q->loop, look_for_end, q);
-	timer_set(q->drain, 0);
+	return !list_empty(&q->messages);
 }
 
 int
@@ -318,6 +303,7 @@ main(int argc, char **argv)
 		.on_listen = on_listen, .on_talk = on_talk,
 		.on_solo = on_solo, .on_drained = on_drained,
 		.on_reload = on_reload, .on_drain = on_drain,
+		.on_parted = on_parted, .busy = busy,
 	};
 
 	return service_main(&def, argc, argv);

@@ -25,7 +25,6 @@ struct showq {
 	struct listener	*listener;
 	struct list	 clients;
 	size_t		 nclients;
-	bool		 draining;
 };
 
 struct client {
@@ -88,8 +87,6 @@ client_free(struct client *c)
 	list_remove(&c->link);
 	mem_free(c);
 	s->nclients--;
-	if (s->draining && s->nclients == 0)
-		service_exit(s->service);
 }
 
 static int
@@ -293,10 +290,15 @@ on_drain(void *ctx)
 {
 	struct showq *s = ctx;
 
-	s->draining = true;
 	listener_free(&s->listener);
-	if (s->nclients == 0)
-		service_exit(s->service);
+}
+
+static bool
+busy(void *ctx)
+{
+	struct showq *s = ctx;
+
+	return s->nclients > 0;
 }
 
 int
@@ -310,6 +312,7 @@ main(int argc, char **argv)
 		.start = start,
 		.on_listen = on_listen,
 		.on_drain = on_drain,
+		.busy = busy,
 	};
 
 	return service_main(&def, argc, argv);

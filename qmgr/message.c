@@ -118,7 +118,8 @@ message_open(struct qmgr *q, struct slot *s)
 	}
 	arena = arena_new(ARENA_MAX);
 	/* After a crash, what was never synced may be whole in parts. */
-	r = queue_read(fd, arena, s->dir != Q_DEFERRED, &msg);
+	r = queue_is_held(fd) ? QUEUE_LOCKED :
+	    queue_read(fd, arena, s->dir != Q_DEFERRED, &msg);
 	err = errno;
 	if (r == QUEUE_OK && !str_eq(str_of(msg.id), str_of(s->id)))
 		r = s->dir == Q_INCOMING ? QUEUE_TORN : QUEUE_BAD;
@@ -140,7 +141,8 @@ message_open(struct qmgr *q, struct slot *s)
 	case QUEUE_BAD:
 		message_corrupt(q, &s);
 		break;
-	case QUEUE_LOCKED:		/* its cleanup will offer it */
+	case QUEUE_LOCKED:		/* its cleanup will offer it, or a
+					 * qmgr before us has it in hand */
 		slot_wait(q, s, s->dir, clock_steady_ms() + LOCKED_MS);
 		break;
 	case QUEUE_RETRY:

@@ -128,8 +128,6 @@ struct qmgr {
 	size_t		 nmessages, nrcpts, fds, fds_max;
 	struct timer	*pump;
 	struct timer	*rescan;
-	struct timer	*drain;
-	int64_t		 drain_until_ms;
 	struct listener	*control;
 	struct list	 controls;	/* connections */
 	struct map	*sites;		/* site.c: by domain */
@@ -138,6 +136,7 @@ struct qmgr {
 	size_t		 unread_at;
 	struct match_list *flush_domains; /* fast_flush_domains; or NULL */
 	bool		 soft_bounce, draining, begun;
+	bool		 released;	/* draining: leave.c */
 	bool		 confirm_delay_cleared;
 	int64_t		 silence_ms;	/* most between words of a delivery */
 	char		*double_bounce;
@@ -221,6 +220,8 @@ double		 early_takes_ms(const struct dest *, double pace_ms);
 void		 early_learn(const struct dest *, int64_t began_ms, bool ok);
 /* Tells cleanup, once; then nobody waits any more. */
 void		 early_settle(struct message *, bool delivered);
+/* Untouched: to be offered anew, to another. */
+void		 early_return(struct message *);
 void		 early_withdraw(struct qmgr *, struct str id);
 void		 early_gone(struct qmgr *, const struct channel *);
 /* Ids of those that were delivered lately; cleanup is to remove them. */
@@ -271,6 +272,14 @@ int		 result_write(struct message *); /* 0 or errno */
 
 /* defer.c: after the last result */
 void		 message_check_done(struct message *);
+
+/* leave.c: one qmgr after another */
+void		 leave_begin(struct qmgr *);	/* nothing new is begun */
+/* All have heard it: the next one may begin with what we let go. */
+void		 leave_release(struct qmgr *);
+/* Not in hand any more: its results go into the file, which is the next
+ * one's. */
+void		 leave_message(struct message *);
 
 /* expire.c */
 /* Was it asked to go back to its sender? */

@@ -197,11 +197,13 @@ qmgr_wake(struct qmgr *q)
 {
 	int64_t ms = PUMP_MS_MAX, now, wake;
 
-	if (!q->begun || (q->incoming.n == 0 && q->deferred.n == 0 &&
+	if (!q->begun || q->draining)
+		return;
+	if (q->incoming.n == 0 && q->deferred.n == 0 &&
 	    list_empty(&q->resolving) && !site_is_reading(q) &&
 	    !scan_is_running(q) && schedule_wake_ms(q->schedule) == INT64_MAX &&
 	    !schedule_is_burying(q->schedule) && q->nparked == 0 &&
-	    timer_is_set(q->pump)))
+	    timer_is_set(q->pump))
 		return;
 	now = clock_steady_ms();
 	if (qmgr_has_room(q)) {
@@ -226,7 +228,7 @@ qmgr_pump(struct qmgr *q)
 	struct slot *s;
 	size_t n = 0;
 
-	if (!q->begun)
+	if (!q->begun || q->draining)
 		return;
 	schedule_sweep(q->schedule, now,
 	    (size_t)q->conf.qmgr_message_recipient_limit);

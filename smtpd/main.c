@@ -20,6 +20,7 @@ static void on_accept(void *ctx, int fd, const struct sockaddr_storage *);
 static void on_solo(void *ctx, struct channel *, enum msg, const void *);
 static void on_drained(void *ctx, struct channel *);
 static void on_drain(void *ctx);
+static bool busy(void *ctx);
 static void on_stop(void *ctx);
 static bool get_bool(struct conf *, const char *name, struct problems *);
 static int64_t get_size(struct conf *, const char *name, struct problems *);
@@ -43,7 +44,7 @@ main(int argc, char **argv)
 		.conf = &d.conf, .ctx = &d, .check = on_check,
 		.start = on_start, .on_listen = on_listen,
 		.on_solo = on_solo,
-		.on_drained = on_drained, .on_drain = on_drain,
+		.on_drained = on_drained, .on_drain = on_drain, .busy = busy,
 		.on_stop = on_stop,
 	};
 
@@ -167,7 +168,6 @@ on_drain(void *ctx)
 {
 	struct smtpd *d = ctx;
 
-	d->draining = true;
 	proxy_stop(d);
 	list_each(l, &d->listeners) {
 		struct port *port = container_of(l, struct port, link);
@@ -175,8 +175,14 @@ on_drain(void *ctx)
 		listener_free(&port->listener);
 		list_remove(l);
 	}
-	if (list_empty(&d->sessions))
-		service_exit(d->service);
+}
+
+static bool
+busy(void *ctx)
+{
+	struct smtpd *d = ctx;
+
+	return !list_empty(&d->sessions);
 }
 
 /* Nobody follows us: those who only wait are told to come again. */

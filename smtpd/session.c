@@ -183,8 +183,6 @@ session_close(struct session *s, const char *why)
 	list_remove(&s->link);
 	d->nsessions--;
 	arena_free(&a);
-	if (d->draining && list_empty(&d->sessions))
-		service_exit(d->service);
 }
 
 void

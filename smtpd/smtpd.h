@@ -93,7 +93,6 @@ struct smtpd {				/* the process */
 	struct list	    sessions;
 	size_t		    nsessions;
 	struct list	    listeners, proxied;
-	bool		    draining;
 	/* names.c, refusal.c */
 	bool		    expansion[256]; /* bytes that $names may bring */
 	struct tables	   *command_filter, *discards, /* see params.def */

@@ -477,6 +477,20 @@ channel_talks(const struct channel *ch)
 	return ch->ntalks;
 }
 
+void
+channel_leave(struct channel *ch)
+{
+	if (!ch->leaving)
+		channel_put(ch, MSG__LEAVING, 0, NULL);
+	ch->leaving = true;
+}
+
+bool
+channel_parted(const struct channel *ch)
+{
+	return ch->parted || ch->dead;
+}
+
 enum role
 channel_peer(const struct channel *ch)
 {

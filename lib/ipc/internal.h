@@ -83,6 +83,8 @@ struct channel {
 	bool		 broken;	/* cannot send; the end will be read */
 	bool		 dead;		/* closed; its owner was or is told */
 	bool		 released;	/* by its owner: free when unused */
+	bool		 leaving;	/* the peer was told so */
+	bool		 parted;	/* and has answered */
 };
 
 void	channel_hold(struct channel *);

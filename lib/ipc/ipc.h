@@ -47,18 +47,14 @@ enum {
 	MAIL_PROBE	  = 1 << 13,	/* with VERIFY: for verify alone */
 	MAIL_AUTH_HEADER  = 1 << 12,	/* smtpd_sasl_authenticated_header */
 };
-/*
- * The bits of receive_override_options; *unlisted: no_unknown_recipient_checks.
- * False: *bad is no word of it.
- */
+/* The bits of receive_override_options; *unlisted: no_unknown_recipient_checks.
+ * False: *bad is no word of it. */
 bool		 mail_overrides(struct str list, uint64_t *flags,
 		    bool *unlisted, struct str *bad) MUST_USE;
 enum { DSN_RET_NONE, DSN_RET_FULL, DSN_RET_HDRS };
 enum {					/* RFC 3461 4.1 */
-	DSN_NOTIFY_NEVER   = 1 << 0,
-	DSN_NOTIFY_SUCCESS = 1 << 1,
-	DSN_NOTIFY_FAILURE = 1 << 2,
-	DSN_NOTIFY_DELAY   = 1 << 3,
+	DSN_NOTIFY_NEVER   = 1 << 0, DSN_NOTIFY_SUCCESS = 1 << 1,
+	DSN_NOTIFY_FAILURE = 1 << 2, DSN_NOTIFY_DELAY	= 1 << 3,
 };
 /* verify's; numbers of its cache file, which are Postfix's. */
 enum verify_status { VERIFY_OK, VERIFY_DEFER, VERIFY_BOUNCE, VERIFY_TODO };
@@ -115,7 +111,10 @@ enum {
 };
 
 enum msg {
-	MSG__CLOSE,		/* the talk is over; no fields */
+	/* The room's own; no fields, between any two that have a channel. */
+	MSG__CLOSE,		/* the talk is over */
+	MSG__LEAVING,		/* channel_leave() */
+	MSG__HEARD,		/* its answer */
 #define MESSAGE(name, from, to, flags) MSG_##name,
 #define TEXT(f)
 #define NUM(f)
@@ -147,11 +146,9 @@ struct frame { enum msg id; uint32_t talk; const void *msg; };
 /* Appends one frame; a descriptor it carries is put in *fd (-1: none). */
 void	 ipc_encode(enum msg, uint32_t talk, const void *msg, struct buf *,
 	    int *fd);
-/*
- * Takes the next frame off *packet; TEXT points into it; *fd is taken (left
+/* Takes the next frame off *packet; TEXT points into it; *fd is taken (left
  * -1) by the frame that has an FD. out is room for any message. False: not a
- * frame that `from` may send to `self`.
- */
+ * frame that `from` may send to `self`. */
 bool	 ipc_decode(enum role from, enum role self, struct str *packet,
 	    int *fd, struct frame *, void *out, size_t out_size) MUST_USE;
 size_t	 ipc_message_max(void);		/* bytes of the largest struct */
@@ -176,6 +173,8 @@ struct channel_ops {
 	void	(*on_talk)(void *ctx, struct channel *, struct talk *,
 		    enum msg);
 	void	(*on_drained)(void *ctx, struct channel *); /* was above HIGH */
+	/* The peer leaves: from here on no talk may be opened to it. */
+	void	(*on_leaving)(void *ctx, struct channel *);
 	void	(*on_gone)(void *ctx, struct channel *); /* free it here */
 };
 
@@ -188,6 +187,10 @@ void		 channel_send(struct channel *, enum msg, const void *);
 size_t		 channel_unsent(const struct channel *);
 size_t		 channel_talks(const struct channel *);
 enum role	 channel_peer(const struct channel *);
+/* Tells the peer that we leave. Parted: it has answered, so all that it sent
+ * before is here, and it opens no more talks; or it is gone. */
+void		 channel_leave(struct channel *);
+bool		 channel_parted(const struct channel *);
 void		 channel_flush(struct channel *);	/* also by the loop */
 void		 channel_flush_all(void);
 
@@ -197,11 +200,9 @@ void		 talk_set(struct talk *, const struct talk_ops *, void *ctx);
 /* on_gone("deadline") unless a message arrives within ms; 0: none. The
  * message disarms it: set it anew for the next. */
 void		 talk_deadline(struct talk *, int64_t ms);
-/*
- * An ENDS message frees the talk, here at once and at the peer when its
+/* An ENDS message frees the talk, here at once and at the peer when its
  * handler has returned. What is sent to a peer that is gone, or has ended
- * the talk, is dropped.
- */
+ * the talk, is dropped. */
 void		 talk_send(struct talk *, enum msg, const void *);
 /* Over: tells the peer where it does not know. NULL is fine. No on_gone. */
 void		 talk_close(struct talk **);

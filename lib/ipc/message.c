@@ -41,7 +41,7 @@ struct field { enum field_type type; const char *name; size_t at; };
 #undef END
 
 static const struct field *
-fields_close(void)
+fields_none(void)
 {
 	static const struct field f[] = { { F_END, NULL, 0 } };
 
@@ -64,7 +64,9 @@ static const struct {
 	size_t		 size;
 	const struct field *(*fields)(void);
 } messages[] = {
-	{ "close", 0, 0, 0, 0, fields_close },
+	{ "close", 0, 0, 0, 0, fields_none },
+	{ "leaving", 0, 0, SOLO, 0, fields_none },
+	{ "heard", 0, 0, SOLO, 0, fields_none },
 #define MESSAGE(name, from, to, flags) \
 	{ #name, from, to, flags, sizeof(struct msg_##name), fields_##name },
 #define TEXT(f)
@@ -107,7 +109,7 @@ ipc_name(enum msg id)
 bool
 ipc_allowed(enum msg id, enum role from, enum role to)
 {
-	if (id == MSG__CLOSE)
+	if (id <= MSG__HEARD)
 		return ipc_speaks(from, to) || ipc_speaks(to, from);
 	return (messages[id].from & 1u << from) != 0 &&
 	    (messages[id].to & 1u << to) != 0;
@@ -116,7 +118,7 @@ ipc_allowed(enum msg id, enum role from, enum role to)
 bool
 ipc_speaks(enum role a, enum role b)
 {
-	for (size_t i = MSG__CLOSE + 1; i < nitems(messages); i++)
+	for (size_t i = MSG__HEARD + 1; i < nitems(messages); i++)
 		if (ipc_allowed((enum msg)i, a, b))
 			return true;
 	return false;

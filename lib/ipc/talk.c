@@ -193,6 +193,21 @@ opened(struct channel *ch, const struct frame *frame, void *msg)
 	talk_close(&t);
 }
 
+static void
+solo(struct channel *ch, enum msg id, void *msg)
+{
+	if (id == MSG__LEAVING) {
+		if (ch->ops->on_leaving != NULL)
+			ch->ops->on_leaving(ch->ctx, ch);
+		channel_put(ch, MSG__HEARD, 0, NULL);
+	} else if (id == MSG__HEARD)
+		ch->parted = true;
+	else if (ch->ops->on_solo != NULL)
+		ch->ops->on_solo(ch->ctx, ch, id, msg);
+	else
+		ipc_drop(id, msg);
+}
+
 void
 talk_dispatch(struct channel *ch, const struct frame *frame, void *msg)
 {
@@ -200,10 +215,7 @@ talk_dispatch(struct channel *ch, const struct frame *frame, void *msg)
 	struct talk *t;
 
 	if ((flags & SOLO) != 0) {
-		if (ch->ops->on_solo != NULL)
-			ch->ops->on_solo(ch->ctx, ch, frame->id, msg);
-		else
-			ipc_drop(frame->id, msg);
+		solo(ch, frame->id, msg);
 		return;
 	}
 	if ((flags & OPENS) != 0) {

@@ -70,10 +70,8 @@ int	 queue_move(const struct queue *, const char *id, enum queue_dir from,
 	    enum queue_dir to) MUST_USE;
 int	 queue_remove(const struct queue *, enum queue_dir, const char *id)
 	    MUST_USE;
-/*
- * Removes what queue_read called torn, if it still is so under its lock: a
- * writer may just have begun. QUEUE_OK: it is gone; else nothing was done.
- */
+/* Removes what queue_read called torn, if it still is so under its lock: a
+ * writer may just have begun. QUEUE_OK: it is gone; else nothing was done. */
 enum queue_result queue_remove_torn(const struct queue *, enum queue_dir,
 	    const char *id) MUST_USE;
 /* Removes it, unless a writer holds it (EWOULDBLOCK). 0 or errno. */
@@ -170,10 +168,8 @@ const char *queue_writer_file(const struct queue_writer *);
 int	 queue_writer_name(struct queue_writer *) MUST_USE;
 /* Body bytes, in order. Held in memory up to 64 KiB, then written. */
 int	 queue_write_body(struct queue_writer *, struct str) MUST_USE;
-/*
- * Writes headers, envelope, COMMIT and head: all but the sync. fields of msg
- * used: arrival, sender, dsn, attrs, rcpts, flags. 0 or errno.
- */
+/* Writes headers, envelope, COMMIT and head: all but the sync. fields of msg
+ * used: arrival, sender, dsn, attrs, rcpts, flags. 0 or errno. */
 int	 queue_write_rest(struct queue_writer *, struct str headers,
 	    const struct queue_message *msg) MUST_USE;
 /* To another directory (HOLD), before the sync. 0 or errno. */
@@ -207,4 +203,7 @@ struct queue_event {
  * 0 or errno: then nothing of it is left in the file. No O_APPEND on fd.
  */
 int	 queue_journal(int fd, const struct queue_event *, size_t n) MUST_USE;
+/* What a qmgr that leaves still has in hand, until fd is closed. */
+int	 queue_hold(int fd) MUST_USE;	/* 0 or errno */
+bool	 queue_is_held(int fd);		/* by another */
 #endif

@@ -460,6 +460,25 @@ queue_read(int fd, struct arena *arena, bool content, struct queue_message *m)
 	return result;
 }
 
+/* A lock of the open file, beside the writer's flock(). */
+int
+queue_hold(int fd)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
+		.l_len = 1 };
+
+	return fcntl(fd, F_OFD_SETLK, &lock) != 0 ? errno : 0;
+}
+
+bool
+queue_is_held(int fd)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
+		.l_len = 1 };
+
+	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 int
 queue_remove_left(const struct queue *q, enum queue_dir dir, const char *id)
 {

@@ -39,10 +39,8 @@ struct service {
 	struct list		  waits;	/* struct wait_peer */
 	struct list		  lost;		/* struct peer: see peers.c */
 	struct timer		 *lost_timer;
-	struct timer		 *quiet;	/* drain: looks for the end */
-	int64_t			  drain_ms;	/* since when; 0: no drain */
 	int64_t			  busy_ms;	/* a talk was open then */
-	bool			  begun;
+	bool			  begun, draining, parted;
 };
 
 struct peer {
@@ -56,7 +54,9 @@ struct peer {
 	bool		 leaving;
 };
 void	 peers_add(struct service *, const struct msg_peer *);
-void	 peers_retire(struct service *, enum role, uint64_t instance);
+/* Tells all that we leave; have all heard it? */
+void	 peers_leave(struct service *);
+bool	 peers_parted(struct service *);
 size_t	 peers_talks(struct service *);
 size_t	 peers_unsent(struct service *);	/* bytes, all together */
 #endif

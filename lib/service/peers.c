@@ -24,6 +24,7 @@ struct wait_peer {
 static void	 peer_solo(void *, struct channel *, enum msg, const void *);
 static void	 peer_talk(void *, struct channel *, struct talk *, enum msg);
 static void	 peer_drained(void *, struct channel *);
+static void	 peer_leaving(void *, struct channel *);
 static void	 peer_gone(void *, struct channel *);
 static void	 wait_late(void *);
 static void	 peer_free(struct peer *);
@@ -33,6 +34,7 @@ static const struct channel_ops peer_ops = {
 	.on_solo = peer_solo,
 	.on_talk = peer_talk,
 	.on_drained = peer_drained,
+	.on_leaving = peer_leaving,
 	.on_gone = peer_gone,
 };
 
@@ -112,20 +114,28 @@ peers_add(struct service *s, const struct msg_peer *m)
 	list_append(&s->peers, &p->link);
 	p->channel = channel_new(s->loop, m->channel, s->def->role, p->role,
 	    (unsigned)m->side, &peer_ops, p);
+	if (s->draining)
+		channel_leave(p->channel);
 	if (s->def->on_peer != NULL)
 		s->def->on_peer(s->def->ctx, p->channel, str_of(p->name));
 	serve_waits(s, p->role, p->name, p->channel);
 }
 
 void
-peers_retire(struct service *s, enum role role, uint64_t instance)
+peers_leave(struct service *s)
 {
-	list_each(l, &s->peers) {
-		struct peer *p = container_of(l, struct peer, link);
+	list_each(l, &s->peers)
+		channel_leave(container_of(l, struct peer, link)->channel);
+}
 
-		if (p->role == role && p->instance == instance)
-			p->leaving = true;
-	}
+bool
+peers_parted(struct service *s)
+{
+	list_each(l, &s->peers)
+		if (!channel_parted(container_of(l, struct peer,
+		    link)->channel))
+			return (false);
+	return (true);
 }
 
 size_t
@@ -267,6 +277,16 @@ peer_drained(void *ctx, struct channel *channel)
 		p->service->def->on_drained(p->service->def->ctx, channel);
 }
 
+/* Its talks go on; the next one is another's. */
+static void
+peer_leaving(void *ctx, struct channel *channel)
+{
+	struct peer *p = ctx;
+
+	(void)channel;
+	p->leaving = true;
+}
+
 /* Off the list first: a talk's on_gone may look for another peer. */
 static void
 peer_gone(void *ctx, struct channel *channel)
@@ -279,7 +299,7 @@ peer_gone(void *ctx, struct channel *channel)
 	if (def->on_peer_gone != NULL)
 		def->on_peer_gone(def->ctx, channel, str_of(p->name));
 	channel_free(&p->channel);
-	if (p->side != 0 || p->leaving || s->drain_ms != 0) {
+	if (p->side != 0 || p->leaving || s->draining) {
 		peer_free(p);
 		return;
 	}
@@ -309,7 +329,7 @@ ask_for_lost(void *ctx)
 		struct msg_peer_lost m = { .role = p->role,
 			.instance = p->instance };
 
-		if (p->tries++ == LOST_TRIES || s->drain_ms != 0)
+		if (p->tries++ == LOST_TRIES || s->draining)
 			peer_free(p);
 		else
 			service_tell_master(s, MSG_peer_lost, &m);

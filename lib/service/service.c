@@ -14,9 +14,6 @@
 
 #include "service/internal.h"
 
-#define QUIET_LOOK_MS	50	/* how often a drain looks for its end */
-#define QUIET_MS	300	/* no talk for so long: what a peer sent
-				 * before it heard of our drain has come */
 #define SYNC_THREADS	32	/* concurrent fsyncs; DESIGN 4 */
 
 static void	 master_solo(void *, struct channel *, enum msg, const void *);
@@ -131,39 +128,48 @@ flush_log(void *ctx)
 	log_flush();
 }
 
+/*
+ * Last words that a slow peer has not taken yet are work, too: a result that
+ * is lost here is a message delivered twice.
+ */
+static bool
+is_busy(struct service *s)
+{
+	return (peers_talks(s) > 0 || peers_unsent(s) > 0 ||
+	    (s->pool != NULL && pool_busy(s->pool) > 0) ||
+	    (s->def->busy != NULL && s->def->busy(s->def->ctx)));
+}
+
+/* After each round of a drain. */
 static void
 look_for_end(void *ctx)
 {
 	struct service *s = ctx;
-	int64_t now = clock_steady_ms();
 
-	/* Last words that a slow peer has not taken yet: a result that is
-	 * lost here is a message delivered twice. */
-	if (peers_talks(s) > 0 || peers_unsent(s) > 0)
-		s->busy_ms = now;
-	if (now - s->busy_ms >= QUIET_MS &&
-	    (s->pool == NULL || pool_busy(s->pool) == 0)) {
-		service_exit(s);
-		return;
+	if (!s->parted && peers_parted(s)) {
+		s->parted = true;
+		if (s->def->on_parted != NULL)
+			s->def->on_parted(s->def->ctx);
+		channel_flush_all();
 	}
-	timer_set(s->quiet, QUIET_LOOK_MS);
+	if (s->parted && peers_parted(s) && !is_busy(s))
+		service_exit(s);
 }
 
+/*
+ * Nothing new is taken in, and every peer is told. What a peer sent before it
+ * heard comes before its answer; then what is under way is all there is.
+ */
 static void
 drain(struct service *s)
 {
-	if (s->drain_ms != 0)
+	if (s->draining)
 		return;
-	s->drain_ms = clock_steady_ms();
-	s->busy_ms = s->drain_ms;
-	if (s->def->on_drain != NULL) {
+	s->draining = true;
+	if (s->def->on_drain != NULL)
 		s->def->on_drain(s->def->ctx);
-		return;
-	}
-	if (s->def->on_retire != NULL)
-		s->def->on_retire(s->def->ctx);
-	s->quiet = timer_new(s->loop, look_for_end, s);
-	timer_set(s->quiet, QUIET_LOOK_MS);
+	peers_leave(s);
+	loop_before_sleep(s->loop, look_for_end, s);
 }
 
 static void
@@ -258,7 +264,7 @@ take_listener(struct service *s, const struct msg_listen *m)
 {
 	if (m->socket < 0)
 		return;
-	if (s->def->on_listen == NULL || s->drain_ms != 0) {
+	if (s->def->on_listen == NULL || s->draining) {
 		int fd = m->socket;
 
 		fd_close(&fd);
@@ -293,11 +299,7 @@ master_solo(void *ctx, struct channel *channel, enum msg id, const void *m)
 	/* Only what master sends to all; the rest is the daemon's. */
 	if (id == MSG_peer)
 		peers_add(s, m);
-	else if (id == MSG_peer_drain) {
-		const struct msg_peer_drain *d = m;
-
-		peers_retire(s, (enum role)d->role, d->instance);
-	} else if (id == MSG_ping)
+	else if (id == MSG_ping)
 		answer_ping(s, m);
 	else if (id == MSG_listen)
 		take_listener(s, m);

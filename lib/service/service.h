@@ -49,10 +49,15 @@ struct service_def {
 	 * reload. NULL: is replaced, not reloaded.
 	 */
 	void	(*on_reload)(void *ctx, struct conf *);
-	/* Finish and call service_exit; NULL: leaves when no talk is open. */
+	/*
+	 * A drain: take in nothing new. The process leaves when every peer
+	 * has heard of it (on_parted: no talk is opened to us any more, and
+	 * what was sent to us before is here), no talk is open, all is sent,
+	 * the pool rests, and busy(), asked each round, says no.
+	 */
 	void	(*on_drain)(void *ctx);
-	/* Without on_drain: last words to a successor, before it leaves. */
-	void	(*on_retire)(void *ctx);
+	void	(*on_parted)(void *ctx);
+	bool	(*busy)(void *ctx);
 	/* After on_drain, when all end: hurry what may last. */
 	void	(*on_stop)(void *ctx);
 };

@@ -21,6 +21,7 @@ struct end {
 	struct channel	*ch;
 	struct talk	*talk;		/* the last that the peer opened */
 	unsigned	 solos, opened, messages, gone, channel_gone, drained;
+	unsigned	 leaving;
 	uint64_t	 last_num;
 	size_t		 bytes;
 	int		 fd;
@@ -117,6 +118,15 @@ on_drained(void *ctx, struct channel *ch)
 }
 
 static void
+on_leaving(void *ctx, struct channel *ch)
+{
+	struct end *e = ctx;
+
+	(void)ch;
+	e->leaving++;
+}
+
+static void
 on_gone(void *ctx, struct channel *ch)
 {
 	struct end *e = ctx;
@@ -127,7 +137,7 @@ on_gone(void *ctx, struct channel *ch)
 }
 
 static const struct channel_ops channel_ops = { on_solo, on_talk, on_drained,
-	on_gone };
+	on_leaving, on_gone };
 
 static void
 pair_open(struct pair *p, enum role a, enum role b, bool bare)
@@ -396,6 +406,29 @@ test_crossing(void **state)
 	talk_send(t, MSG_mail_begin, &begin);
 	rig_run(p.loop, 10);
 	assert_string_equal(p.a.why, "closed by peer");
+	pair_close(&p);
+}
+
+/* Who leaves is answered behind all that was said to it before. */
+static void
+test_leave(void **state)
+{
+	struct pair p;
+	struct talk *t;
+
+	(void)state;
+	pair_open(&p, ROLE_SMTPD, ROLE_CLEANUP, false);
+	t = talk_open(p.a.ch, &talk_ops, &p.a);
+	talk_send(t, MSG_mail_begin, &begin);
+	channel_leave(p.b.ch);
+	channel_leave(p.b.ch);
+	assert_false(channel_parted(p.b.ch));
+	rig_run(p.loop, 10);
+	assert_int_equal(p.a.leaving, 1);
+	assert_true(channel_parted(p.b.ch));
+	assert_false(channel_parted(p.a.ch));
+	assert_int_equal(p.b.opened, 1);
+	assert_int_equal(channel_talks(p.b.ch), 1);	/* goes on */
 	pair_close(&p);
 }
 
@@ -702,6 +735,7 @@ main(void)
 		cmocka_unit_test(test_talk),
 		cmocka_unit_test(test_close_and_deadline),
 		cmocka_unit_test(test_crossing),
+		cmocka_unit_test(test_leave),
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_peer_dies),
