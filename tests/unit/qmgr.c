@@ -216,6 +216,13 @@ end_scan(struct qmgr *q, const char *spool)
 {
 	char cmd[128];
 
+	while (q->deferred.n > 0) {
+		struct slot *s = container_of(q->deferred.v[0], struct slot,
+		    due);
+
+		slot_unwait(q, s);
+		slot_free(q, &s);
+	}
 	queue_close(&q->queue);
 	stop(q);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", spool);
