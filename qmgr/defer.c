@@ -19,6 +19,7 @@
 
 static void	run(struct message *);
 static void	start_report(struct message *);
+static void	ask_bounce(struct message *);
 
 static void
 again(void *ctx)
@@ -172,6 +173,7 @@ reported(struct message *m, bool ok, const char *why)
 	struct qmgr *q = m->q;
 
 	m->report = NULL;
+	m->report_again = false;
 	m->reports &= ~(1U << m->reporting);
 	if (!ok) {
 		log_warn("%s: no report to its sender yet: %s", m->msg.id,
@@ -226,11 +228,20 @@ on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
 	buf_free(&why);
 }
 
+/* bounce died: the next one does it. Once, since m may be what it died of. */
 static void
 on_gone(void *ctx, struct talk *talk, const char *why)
 {
+	struct message *m = ctx;
+
 	(void)talk;
-	reported(ctx, false, why);
+	if (m->report_again) {
+		reported(m, false, why);
+		return;
+	}
+	m->report = NULL;
+	m->report_again = true;
+	ask_bounce(m);
 }
 
 static const struct talk_ops report_ops = { on_message, on_gone };
@@ -255,16 +266,22 @@ send_report(void *ctx, struct channel *ch)
 }
 
 static void
-start_report(struct message *m)
+ask_bounce(struct message *m)
 {
 	struct wait_peer *w;
 
-	m->q->reports++;
-	m->reporting = (enum report_kind)__builtin_ctz(m->reports);
 	w = service_wait_peer(m->q->service, ROLE_BOUNCE, STR(""),
 	    BOUNCE_WAIT_MS, send_report, m);
 	if (w != NULL)		/* else it was called; m may be gone */
 		m->wait = w;
+}
+
+static void
+start_report(struct message *m)
+{
+	m->q->reports++;
+	m->reporting = (enum report_kind)__builtin_ctz(m->reports);
+	ask_bounce(m);
 }
 
 /* True: none is left; false: one is under way or waits for its turn. */

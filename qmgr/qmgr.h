@@ -79,6 +79,7 @@ struct message {
 	bool		 flush;		/* also by defer_transports */
 	bool		 forced;	/* back to its sender, untried */
 	bool		 report_failed;	/* try its report later */
+	bool		 report_again;	/* a second bounce is at it */
 	bool		 gone;		/* somebody removed the file */
 	enum report_kind reporting;
 	struct talk	*report;

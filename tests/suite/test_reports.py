@@ -7,8 +7,10 @@ import email
 import email.policy
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 from harness import Instance, main, need, tool, wait_for
 
@@ -454,6 +456,19 @@ def test_crash_of_bounce():
             need("X-Postfix-Queue-ID: %s\n" % qid in got, "lost", qid)
     finally:
         i.close()
+
+
+def test_dead_bounce():
+    """bounce dies over a report: the next one writes it, long before the message's next turn."""
+    with make() as i:
+        bounce = i.pids("bounce")[0]
+        os.kill(bounce, signal.SIGSTOP)
+        qid = send(i, GONE)
+        need(i.wait_log(r"%s: to=.* status=bounced" % qid), i.log()[-2000:])
+        time.sleep(0.5)                 # qmgr has asked it meanwhile
+        os.kill(bounce, signal.SIGKILL)
+        report_of(i, qid)
+        need("no report to its sender yet" not in i.log(), i.log()[-2000:])
 
 
 def test_end_of_shared():
