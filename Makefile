@@ -32,7 +32,7 @@ SAN      =
 CFLAGS   = $(OPT) $(HARDEN) $(SAN)
 LDFLAGS  = $(LDHARDEN) $(SAN)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKG))
-LDLIBS   := $(shell pkg-config --libs $(PKG)) -llmdb -lcdb -lcrypt -lpam \
+LDLIBS   := $(shell pkg-config --libs $(PKG)) -llmdb -lcdb -lunistring -lcrypt -lpam \
 	   -lpthread
 
 FOLDERS  = master smtpd cleanup qmgr smtp local pop3d imapd auth lookup tools

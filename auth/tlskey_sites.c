@@ -142,7 +142,7 @@ key_site_named(const struct site *site, struct str name)
 	struct str key;
 	size_t dot;
 
-	buf_init(&low, TLS_NAME_MAX);
+	buf_init(&low, TLS_NAME_MAX * TABLE_FOLD_GROWTH);
 	table_fold(name, &low);
 	key = buf_view(&low);
 	n = map_get(site->names, key);

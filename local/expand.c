@@ -109,7 +109,7 @@ seen_before(struct spread *x, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	buf_init(&key, KEY_MAX);
+	buf_init(&key, KEY_MAX * TABLE_FOLD_GROWTH);
 	table_fold(str_of(text), &key);
 	if (x->seen == NULL)
 		x->seen = map_new();

@@ -69,7 +69,7 @@ add(struct table *t, struct inline_table *in, struct str item,
 
 	if (!split_pair(item, &key, &value))
 		return false;
-	buf_init(&folded, key.n + 1);
+	buf_init(&folded, key.n * TABLE_FOLD_GROWTH + 1);
 	buf_init(&decoded, TABLE_VALUE_MAX);
 	if ((t->flags & TABLE_FILES) != 0 &&
 	    !table_files_value(value, &decoded, why)) {

@@ -57,7 +57,7 @@ match_list_open(struct str list, const char *conf_dir, unsigned flags,
 	m->memory = arena_new(SIZE_MAX);
 	m->flags = flags;
 	m->conf_dir = conf_dir;
-	buf_init(&m->name, NAME_MAX_BYTES);
+	buf_init(&m->name, NAME_MAX_BYTES * TABLE_FOLD_GROWTH);
 	buf_init(&m->value, TABLE_VALUE_MAX);
 	add_all(m, list, true, 0, why);
 	return m;

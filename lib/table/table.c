@@ -112,7 +112,7 @@ open_at(struct str spec, const char *conf_dir, unsigned flags, unsigned depth,
 	t->depth = depth;
 	t->file.dir = -1;
 	buf_init(&t->error, ERROR_MAX);
-	buf_init(&t->folded, KEY_MAX);
+	buf_init(&t->folded, KEY_MAX * TABLE_FOLD_GROWTH);
 	if (!table_spec_split(str_of(t->spec), &type, &t->name))
 		buf_printf(&t->error, "%.200s: a table is written as "
 		    "type:name", t->spec);

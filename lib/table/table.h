@@ -126,7 +126,11 @@ void		 table_line_warn(const char *file, int line, struct str text,
 /* The named files one behind the other, in base64; false with *why. */
 bool		 table_files_value(struct str names, struct buf *out,
 		    struct buf *why);
-/* A key as tables hold it, in lower case. */
+/*
+ * A key as tables hold it, in lower case. out needs room for so many times
+ * its bytes: a letter may become three (Unicode 5.18, full case folding).
+ */
+#define TABLE_FOLD_GROWTH 3
 void		 table_fold(struct str key, struct buf *out);
 
 /*

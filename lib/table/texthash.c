@@ -94,7 +94,7 @@ load(struct table *t, struct texthash *h, struct str text)
 
 	buf_init(&decoded, TABLE_VALUE_MAX);
 	buf_init(&line, LINE_MAX_BYTES);
-	buf_init(&folded, LINE_MAX_BYTES);
+	buf_init(&folded, LINE_MAX_BYTES * TABLE_FOLD_GROWTH);
 	while (table_next_line(&text, &next, &at, &line)) {
 		const char *wrong = line.full ? "line too long" :
 		    table_line_split(buf_view(&line), &key, &value);

@@ -25,7 +25,9 @@ match_one(const struct pattern_kind *kind, struct str rule, struct str subject)
 	buf_init(&folded, 1 << 16);
 	if (kind->literal != NULL)
 		kind->literal(pattern, &literal);
-	table_fold(subject, &folded);
+	for (size_t i = 0; i < subject.n; i++)	/* as prefilter.c: ASCII alone */
+		buf_putc(&folded, subject.p[i] >= 'A' && subject.p[i] <= 'Z' ?
+		    (char)(subject.p[i] + 32) : subject.p[i]);
 	if ((kind->look == NULL || kind->look(state, subject)) &&
 	    kind->match(&t, state, pattern, subject, &groups) == PATTERN_HIT)
 		assert(literal.n == 0 || memmem(folded.p, folded.n, literal.p,

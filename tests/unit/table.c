@@ -114,6 +114,7 @@ static const struct {
 	{ "inline:{alice=x, {bob = b c }}", "bob", FOUND, "b c" },
 	{ "inline:{alice=x, {bob = b c }}", "Alice", FOUND, "x" },
 	{ "inline:{alice=x}", "nobody", NONE, "" },
+	{ "inline:{ÄNN=x}", "änn", FOUND, "x" },
 	{ "static:OK", "anything", FOUND, "OK" },
 	{ "static:{ two words }", "anything", FOUND, "two words" },
 	{ "unix:passwd.byname", "root", FOUND, NULL },
@@ -153,6 +154,30 @@ static const struct {
 	{ "randmap:{only}", "alice", FOUND, "only" },
 	{ "randmap:{ {two words}, {two words} }", "a", FOUND, "two words" },
 };
+
+/* ASCII and Unicode's full case folding; what is no UTF-8 is ASCII to us. */
+static void
+test_fold(void **state)
+{
+	static const struct { const char *in, *out; } t[] = {
+		{ "", "" }, { "Ann@Example.COM", "ann@example.com" },
+		{ "ÄNN@BÜCHER.example", "änn@bücher.example" },
+		{ "ΣΊΣΥΦΟΣ", "σίσυφοσ" }, { "Straße", "strasse" },
+		{ "\u0390", "\u03b9\u0308\u0301" },
+		{ "\xff\xc3\x84N", "\xff\xc3\x84n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(t); i++) {
+		struct str in = str_of(t[i].in);
+		struct buf out;
+
+		buf_init(&out, in.n * TABLE_FOLD_GROWTH + 1);
+		table_fold(in, &out);
+		assert_string_equal(buf_cstr(&out), t[i].out);
+		buf_free(&out);
+	}
+}
 
 static void
 test_every_type(void **state)
@@ -673,6 +698,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fold),
 		cmocka_unit_test(test_every_type),
 		cmocka_unit_test(test_not_opened),
 		cmocka_unit_test(test_replaced),
