@@ -425,6 +425,17 @@ on_renew(struct child *c)
 }
 
 static void
+on_log_lost(struct child *c)
+{
+	struct msg_log_file file = { .file = -1 };
+
+	if (c->master->log_fd < 0)
+		file.file = log_syslog();
+	if (file.file >= 0)		/* else it asks again */
+		channel_send(c->channel, MSG_log_file, &file);
+}
+
+static void
 on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 {
 	struct child *c = ctx;
@@ -444,6 +455,8 @@ on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 		children_settle(c->master);
 	} else if (id == MSG_peer_lost)
 		on_peer_lost(c, msg);
+	else if (id == MSG_log_lost)
+		on_log_lost(c);
 	else if (id == MSG_renew)
 		on_renew(c);
 	else if (id == MSG_agent_want)

@@ -40,6 +40,7 @@ struct service {
 	struct list		  lost;		/* struct peer: see peers.c */
 	struct timer		 *lost_timer;
 	int64_t			  busy_ms;	/* a talk was open then */
+	int64_t			  log_asked_ms;	/* master, for syslog's socket */
 	bool			  begun, draining, parted;
 };
 

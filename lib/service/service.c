@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "service/internal.h"
 
 #define SYNC_THREADS	32	/* concurrent fsyncs; DESIGN 4 */
+#define LOG_ASK_MS	1000	/* between two questions for a log to write to */
 
 static void	 master_solo(void *, struct channel *, enum msg, const void *);
 static void	 master_talk(void *, struct channel *, struct talk *,
@@ -121,11 +123,21 @@ enter(struct service *s, const struct process_row *row)
 	arena_free(&arena);
 }
 
+/* After each round. A syslogd that came anew is master's to find. */
 static void
 flush_log(void *ctx)
 {
-	(void)ctx;
+	struct service *s = ctx;
+	int64_t now;
+
 	log_flush();
+	if (!log_lost())
+		return;
+	now = clock_steady_ms();
+	if (now - s->log_asked_ms < LOG_ASK_MS)
+		return;
+	s->log_asked_ms = now;
+	channel_send(s->master, MSG_log_lost, &(struct msg_log_lost){ 0 });
 }
 
 /*
@@ -206,7 +218,7 @@ service_main(const struct service_def *def, int argc, char **argv)
 	if (def->open != NULL)
 		def->open(def->ctx, s);
 	s->loop = loop_new();
-	loop_before_sleep(s->loop, flush_log, NULL);
+	loop_before_sleep(s->loop, flush_log, s);
 	loop_on_signal(s->loop, SIGTERM, on_term, s);
 	log_flush();
 	enter(s, row);
@@ -278,9 +290,11 @@ take_log_file(const struct msg_log_file *m)
 {
 	int old = SERVICE_LOG_FD;
 
+	struct stat st;
+
 	log_flush();
-	if (m->file < 0) {
-		log_to_fd(-1);
+	if (m->file < 0 || (fstat(m->file, &st) == 0 && S_ISSOCK(st.st_mode))) {
+		log_to_fd(m->file);	/* syslog's socket has no number */
 		return;
 	}
 	/* The log stays on its own number, so that nothing leaks. */

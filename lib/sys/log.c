@@ -136,7 +136,13 @@ log_at(enum log_level level, struct str qid, const char *fmt, ...)
 bool
 log_waiting(void)
 {
-	return sys_room.log.pending.n > 0;
+	return sys_room.log.pending.n > 0 && !sys_room.log.lost;
+}
+
+bool
+log_lost(void)
+{
+	return sys_room.log.lost;
 }
 
 void

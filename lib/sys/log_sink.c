@@ -42,6 +42,16 @@ log_sink_open(struct log_room *log)
 		(void)syslog_connect(log->syslog_fd);	/* or at a flush */
 }
 
+int
+log_syslog(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd != -1 && !syslog_connect(fd))
+		fd_close(&fd);
+	return fd;
+}
+
 static enum log_sink
 sink_of(int fd)
 {
@@ -60,14 +70,17 @@ void
 log_to_fd(int fd)
 {
 	struct log_room *log = &sys_room.log;
+	enum log_sink before = log->sink;
 
 	log_flush();
 	if (log->fd != -1 && log->fd != fd)
 		fd_close(&log->fd);
 	log->fd = -1;
+	log->lost = false;
 	log->sink = fd == -1 ? SINK_SYSLOG : sink_of(fd);
 	/* Lines of another form make no sense to the new sink. */
-	buf_clear(&log->pending);
+	if (log->sink != before)
+		buf_clear(&log->pending);
 	if (fd == -1)
 		return;
 	(void)fd_cloexec(fd, true);
@@ -161,8 +174,13 @@ drain(struct log_room *log)
 		break;
 	}
 	buf_drop(&log->pending, at);
-	/* Full: these wait. Broken (no syslog, ENOSPC): they are lost. */
-	if (log->pending.n > 0 && errno != EAGAIN && errno != ENOBUFS)
+	/* Full, or syslogd away: these wait. Broken (ENOSPC): they are lost. */
+	log->lost = false;
+	if (log->pending.n == 0 || errno == EAGAIN || errno == ENOBUFS)
+		return;
+	if (log->sink == SINK_SYSLOG && errno != EMSGSIZE)
+		log->lost = true;
+	else
 		count_dropped(log);
 }
 

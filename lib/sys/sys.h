@@ -82,6 +82,13 @@ void		 log_verbose(bool on);		/* lets LL_DEBUG through */
 void		 log_flush(void);
 /* Lines wait that the sink did not take: flush again in a while. */
 bool		 log_waiting(void);
+/*
+ * syslogd was replaced, and this process cannot connect to its new socket:
+ * lines wait until log_to_fd() with one of log_syslog(), from who can.
+ */
+bool		 log_lost(void);
+/* A datagram socket to /dev/log, or -1: nobody is there. */
+int		 log_syslog(void);
 /* The escaper alone: what a log line would show of s. Also for replies. */
 void		 log_escape(struct str s, struct buf *out);
 #endif
