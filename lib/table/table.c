@@ -14,7 +14,7 @@
 #include "table/internal.h"
 
 #define LOOK_AGAIN_MS	1000	/* between two stat calls of one table */
-#define LOOK_NONE_MS	20	/* the same, before a "no such key" */
+#define LOOK_NONE_MS	1	/* the same, before a "no such key" */
 #define ERROR_MAX	32768	/* bytes of a table's last error */
 #define KEY_MAX		8192	/* bytes of a whole key; no longer one is found */
 
