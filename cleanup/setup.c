@@ -264,6 +264,20 @@ setup_checks(struct cleanup *c, struct conf *conf, struct problems *problems)
 	c->strips_bytes = setup_bytes(cc->message_strip_characters, c->strip);
 }
 
+static void
+setup_verp(struct cleanup *c, struct conf *conf, struct problems *problems)
+{
+	struct buf why;
+
+	buf_init(&why, 200);
+	c->verp_filter = conf_get(conf, "verp_delimiter_filter");
+	if (!address_verp_ok(conf_get(conf, "default_verp_delimiters"),
+	    c->verp_filter))
+		buf_puts(&why, "two bytes of verp_delimiter_filter are needed");
+	report(conf, "default_verp_delimiters", &why, problems);
+	buf_free(&why);
+}
+
 void
 cleanup_check(struct cleanup *c, struct conf *conf, struct problems *problems)
 {
@@ -273,11 +287,7 @@ cleanup_check(struct cleanup *c, struct conf *conf, struct problems *problems)
 		c->minfree = c->size_max + c->size_max / 2;
 	c->hops_max = conf_number(conf, "hopcount_limit");
 	c->line_max = conf_number(conf, "line_length_limit");
-	c->verp_filter = conf_get(conf, "verp_delimiter_filter");
-	if (!address_verp_ok(conf_get(conf, "default_verp_delimiters"),
-	    c->verp_filter))
-		problem_add(problems, true, NULL, 0, "default_verp_delimiters: "
-		    "two bytes of verp_delimiter_filter are needed");
+	setup_verp(c, conf, problems);
 	c->myhostname = conf_get(conf, "myhostname");
 	c->mail_name = conf_get(conf, "mail_name");
 	c->empty_address = conf_get(conf, "empty_address_recipient");
