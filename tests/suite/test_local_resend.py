@@ -19,7 +19,7 @@ from test_local_users import own_namespace
 
 # What vacation(1) does, word for word: an answer from nobody, by sendmail -t.
 VACATION = """#!/bin/sh
-{ echo "From: $USER"; echo "To: $SENDER"; echo "Subject: away"; echo "Precedence: bulk"; echo; echo "I am away."; } |
+( echo "From: $USER"; echo "To: $SENDER"; echo "Subject: away"; echo "Precedence: bulk"; echo; echo "I am away." ) |
 	%s -f '<>' -t
 cat >>$HOME/kept
 """
