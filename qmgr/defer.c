@@ -235,7 +235,8 @@ on_gone(void *ctx, struct talk *talk, const char *why)
 	struct message *m = ctx;
 
 	(void)talk;
-	if (m->report_again) {
+	/* bounce reads in the file which reports are there already. */
+	if (m->report_again || (m->nunwritten > 0 && result_write(m) != 0)) {
 		reported(m, false, why);
 		return;
 	}
