@@ -227,7 +227,7 @@ stores_secret(void *ctx, const char *scheme, struct str user,
 	bool fault = false;
 
 	buf_init(&record, USER_RECORD_MAX);
-	buf_init(&folded, USER_NAME_MAX * 2);
+	buf_init(&folded, USER_FOLDED_MAX);
 	user_name_fold(user, &folded);
 	memcpy(secret, a->stores->secret, sizeof(secret));
 	for (size_t i = 0; i < a->stores->n && found.n == 0 && plain.n == 0 &&

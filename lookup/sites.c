@@ -117,11 +117,7 @@ open_site(struct lookup *l, struct site *s, struct problems *problems)
 	client_open(s, problems);
 	s->router = router_new(s->conf, problems);
 	s->null_key = conf_get(s->conf, "smtpd_null_access_lookup_key");
-	rest = conf_get(s->conf, "parent_domain_matches_subdomains");
-	while (conf_list_next(&rest, &item)) {
-		if (str_eq(item, STR("smtpd_access_maps")))
-			s->parents = true;
-	}
+	s->parents = match_parent(s->conf, "smtpd_access_maps") != 0;
 	for (size_t i = 0; i < nitems(restrictions); i++)
 		allow_named(l, s, restrictions[i], problems);
 	for (size_t i = 0; i < nitems(maps); i++)

@@ -21,18 +21,13 @@ static const struct param params[] = {
 static void
 open_flush_domains(struct qmgr *q)
 {
-	struct str parents = conf_get(q->main_cf,
-	    "parent_domain_matches_subdomains"), item;
 	struct match_list *list;
-	unsigned flags = 0;
 	struct buf why;
 
-	while (conf_list_next(&parents, &item))
-		if (str_eq(item, STR("fast_flush_domains")))
-			flags = MATCH_PARENT;
 	buf_init(&why, 1024);
 	list = match_list_open(q->conf.fast_flush_domains,
-	    conf_dir(q->main_cf), flags, &why);
+	    conf_dir(q->main_cf), match_parent(q->main_cf,
+	    "fast_flush_domains"), &why);
 	if (list == NULL) {
 		log_warn("fast_flush_domains: %s", buf_cstr(&why));
 	} else {

@@ -122,7 +122,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	s->cached = open_list(s, s->conf.connection_cache_destinations,
 	    "connection_cache_destinations", MATCH_WHOLE, p);
 	s->debug_peers = open_list(s, conf_get(conf, "debug_peer_list"),
-	    "debug_peer_list", MATCH_PARENT, p);
+	    "debug_peer_list", match_parent(conf, "debug_peer_list"), p);
 	open_tables(s, conf, p);
 	buf_init(&own, 1 << 20);
 	own_literals(conf, &own, p);

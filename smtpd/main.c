@@ -25,12 +25,9 @@ static void on_stop(void *ctx);
 static bool get_bool(struct conf *, const char *name, struct problems *);
 static int64_t get_size(struct conf *, const char *name, struct problems *);
 static struct str rewrite_tables(struct smtpd *, struct problems *);
-static unsigned parents(const struct smtpd *, const char *name);
 static void open_lists(struct smtpd *, struct problems *);
 static void open_tables(struct smtpd *, struct problems *);
-static struct match_list *networks(struct smtpd *, struct str list,
-		const char *name, struct problems *);
-static struct match_list *list_of(struct smtpd *, struct str list,
+static struct match_list *open_list(struct smtpd *, struct str list,
 		const char *name, unsigned flags, struct problems *);
 
 struct port { struct list link; struct listener *listener; };
@@ -84,7 +81,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	starttls_open(d, p);
 	names_open(d);
 	open_tables(d, p);
-	d->tls_parents = parents(d, "smtpd_tls_loglevel_maps") != 0;
+	d->tls_parents = match_parent(conf, "smtpd_tls_loglevel_maps") != 0;
 	transcript_configure(d, conf);
 }
 
@@ -224,46 +221,36 @@ static void
 open_lists(struct smtpd *d, struct problems *p)
 {
 	struct conf *conf = service_conf(d->service);
+	/* flags 0: as parent_domain_matches_subdomains says. */
+	const struct { const char *name; unsigned flags; struct match_list **to; }
+	    all[] = {
+		{ "mynetworks", 0, &d->mynetworks },
+		{ "inet_interfaces", 0, &d->interfaces },
+		{ "smtpd_client_event_limit_exceptions", 0,
+		    &d->limit_exceptions },
+		{ "permit_mx_backup_networks", 0, &d->mx_backup },
+		{ "smtpd_sasl_exceptions_networks", 0, &d->sasl_exceptions },
+		{ "smtpd_sasl_mechanism_filter", 0, &d->sasl_filter },
+		{ "smtpd_noop_commands", MATCH_WHOLE, &d->noops },
+		{ "smtpd_forbidden_commands", MATCH_WHOLE, &d->forbidden },
+		{ "smtpd_log_access_permit_actions", MATCH_WHOLE,
+		    &d->permit_log },
+		{ "smtpd_forbid_bare_newline_exclusions",
+		    match_parent(conf, "mynetworks"), &d->lf_clients },
+		{ "debug_peer_list", 0, &d->debug_peers },
+		{ "smtpd_authorized_xclient_hosts", 0, &d->xclient_hosts },
+		{ "smtpd_authorized_xforward_hosts", 0, &d->xforward_hosts },
+		{ "smtpd_authorized_verp_clients", 0, &d->verp_hosts },
+		{ "smtpd_authorized_proxy_hosts", 0, &d->proxy_hosts },
+	};
 
-	d->mynetworks = networks(d, conf_get(conf, "mynetworks"),
-	    "mynetworks", p);
-	d->interfaces = networks(d, conf_get(conf, "inet_interfaces"),
-	    "inet_interfaces", p);
-	d->limit_exceptions = networks(d,
-	    d->conf.smtpd_client_event_limit_exceptions,
-	    "smtpd_client_event_limit_exceptions", p);
-	d->rewrite_clients = networks(d, rewrite_tables(d, p),
-	    "local_header_rewrite_clients", p);
-	d->mx_backup = networks(d, d->conf.permit_mx_backup_networks,
-	    "permit_mx_backup_networks", p);
-	d->sasl_exceptions = networks(d,
-	    d->conf.smtpd_sasl_exceptions_networks,
-	    "smtpd_sasl_exceptions_networks", p);
-	d->sasl_filter = networks(d, d->conf.smtpd_sasl_mechanism_filter,
-	    "smtpd_sasl_mechanism_filter", p);
-	d->noops = list_of(d, d->conf.smtpd_noop_commands,
-	    "smtpd_noop_commands", MATCH_WHOLE, p);
-	d->forbidden = list_of(d, d->conf.smtpd_forbidden_commands,
-	    "smtpd_forbidden_commands", MATCH_WHOLE, p);
-	d->permit_log = list_of(d, d->conf.smtpd_log_access_permit_actions,
-	    "smtpd_log_access_permit_actions", MATCH_WHOLE, p);
-	d->lf_clients = list_of(d, d->conf.smtpd_forbid_bare_newline_exclusions,
-	    "smtpd_forbid_bare_newline_exclusions", parents(d, "mynetworks"),
-	    p);
-	d->debug_peers = networks(d, conf_get(conf, "debug_peer_list"),
-	    "debug_peer_list", p);
-	d->xclient_hosts = networks(d,
-	    d->conf.smtpd_authorized_xclient_hosts,
-	    "smtpd_authorized_xclient_hosts", p);
-	d->xforward_hosts = networks(d,
-	    d->conf.smtpd_authorized_xforward_hosts,
-	    "smtpd_authorized_xforward_hosts", p);
-	d->verp_hosts = networks(d, d->conf.smtpd_authorized_verp_clients,
-	    "smtpd_authorized_verp_clients", p);
+	for (size_t i = 0; i < nitems(all); i++)
+		*all[i].to = open_list(d, conf_get(conf, all[i].name),
+		    all[i].name, all[i].flags, p);
+	d->rewrite_clients = open_list(d, rewrite_tables(d, p),
+	    "local_header_rewrite_clients", 0, p);
 	d->verp_default = conf_get(conf, "default_verp_delimiters");
 	d->verp_filter = conf_get(conf, "verp_delimiter_filter");
-	d->proxy_hosts = networks(d, d->conf.smtpd_authorized_proxy_hosts,
-	    "smtpd_authorized_proxy_hosts", p);
 }
 
 /* Tables that stay as they are now: no file can be opened later. */
@@ -296,29 +283,9 @@ open_tables(struct smtpd *d, struct problems *p)
 	}
 }
 
-/* Subdomains match where parent_domain_matches_subdomains names the list. */
-static unsigned
-parents(const struct smtpd *d, const char *name)
-{
-	struct str names = conf_get(service_conf(d->service),
-	    "parent_domain_matches_subdomains"), item;
-
-	while (conf_list_next(&names, &item))
-		if (str_eq_nocase(item, str_of(name)))
-			return MATCH_PARENT;
-	return 0;
-}
-
-static struct match_list *
-networks(struct smtpd *d, struct str list, const char *name,
-    struct problems *p)
-{
-	return list_of(d, list, name, parents(d, name), p);
-}
-
 /* What is wrong stops a check; a start goes on, and matches say RETRY. */
 static struct match_list *
-list_of(struct smtpd *d, struct str list, const char *name, unsigned flags,
+open_list(struct smtpd *d, struct str list, const char *name, unsigned flags,
     struct problems *p)
 {
 	struct conf *conf = service_conf(d->service);
@@ -328,6 +295,8 @@ list_of(struct smtpd *d, struct str list, const char *name, unsigned flags,
 	int line = 0;
 
 	buf_init(&why, 4096);
+	if (flags == 0)
+		flags = match_parent(conf, name);
 	/* No file can be opened later. */
 	m = match_list_open(list, conf_dir(conf), flags | MATCH_FIXED, &why);
 	file = conf_where(conf, str_of(name), &line);

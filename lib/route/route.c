@@ -58,7 +58,6 @@ static void	  open_tables(struct router *, struct conf *,
 		    struct problems *);
 static void	  open_lists(struct router *, struct conf *,
 		    struct problems *);
-static bool	  matches_parent(struct conf *, const char *parameter);
 static void	  report(struct conf *, const char *parameter, struct buf *why,
 		    struct problems *);
 static enum found resolve(struct router *, struct str address,
@@ -254,7 +253,7 @@ read_switches(struct router *r, struct conf *conf)
 
 	for (size_t i = 0; i < nitems(switches); i++)
 		*switches[i].to = conf_bool(conf, switches[i].name);
-	r->transport_parents = matches_parent(conf, "transport_maps");
+	r->transport_parents = match_parent(conf, "transport_maps") != 0;
 }
 
 static struct way
@@ -304,8 +303,8 @@ open_lists(struct router *r, struct conf *conf, struct problems *problems)
 		struct match_list **to = at;
 		unsigned flags = lists[i].flags;
 
-		if (flags == 0 && matches_parent(conf, lists[i].parameter))
-			flags = MATCH_PARENT;
+		if (flags == 0)
+			flags = match_parent(conf, lists[i].parameter);
 		buf_clear(&why);
 		*to = match_list_open(conf_get(conf, lists[i].parameter),
 		    r->dir, flags, &why);
@@ -319,19 +318,6 @@ open_lists(struct router *r, struct conf *conf, struct problems *problems)
 	report(conf, "mydestination", &why, problems);
 	buf_free(&own);
 	buf_free(&why);
-}
-
-static bool
-matches_parent(struct conf *conf, const char *parameter)
-{
-	struct str rest = conf_get(conf, "parent_domain_matches_subdomains");
-	struct str item;
-
-	while (conf_list_next(&rest, &item)) {
-		if (str_eq(item, str_of(parameter)))
-			return true;
-	}
-	return false;
 }
 
 static void

@@ -63,6 +63,18 @@ match_list_open(struct str list, const char *conf_dir, unsigned flags,
 	return m;
 }
 
+unsigned
+match_parent(struct conf *conf, const char *parameter)
+{
+	struct str list = conf_get(conf, "parent_domain_matches_subdomains");
+	struct str item;
+
+	while (conf_list_next(&list, &item))
+		if (str_eq_nocase(item, str_of(parameter)))
+			return MATCH_PARENT;
+	return 0;
+}
+
 void
 match_list_free(struct match_list **mp)
 {

@@ -9,6 +9,7 @@
 #define TABLE_TABLE_H
 #include "base/base.h"
 
+struct conf;
 #define TABLE_VALUE_MAX	102400	/* bytes of one answer */
 
 enum {				/* how a table may be used */
@@ -69,6 +70,8 @@ enum {
 	MATCH_WHOLE  = 1 << 1,	/* whole names alone: mydestination */
 	MATCH_FIXED  = 1 << 2,	/* its tables are TABLE_FIXED */
 };
+/* MATCH_PARENT where parent_domain_matches_subdomains names it, or 0. */
+unsigned	 match_parent(struct conf *, const char *parameter);
 struct match_list *match_list_open(struct str list, const char *conf_dir,
 		    unsigned flags, struct buf *why);
 void		 match_list_free(struct match_list **);

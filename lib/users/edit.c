@@ -134,7 +134,7 @@ users_edit_get(struct users_edit *e, struct str name)
 	struct buf folded;
 	const char *record;
 
-	buf_init(&folded, USER_NAME_MAX * 2);
+	buf_init(&folded, USER_FOLDED_MAX);
 	user_name_fold(name, &folded);
 	record = map_get(e->records, buf_view(&folded));
 	buf_free(&folded);
@@ -146,7 +146,7 @@ users_edit_set(struct users_edit *e, struct str name, struct str record)
 {
 	struct buf folded;
 
-	buf_init(&folded, USER_NAME_MAX * 2);
+	buf_init(&folded, USER_FOLDED_MAX);
 	user_name_fold(name, &folded);
 	mem_free(map_set(e->records, buf_view(&folded),
 	    record.n > 0 ? mem_copy(record) : NULL));

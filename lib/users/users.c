@@ -18,7 +18,7 @@ users_open(struct str spec, const char *conf_dir, struct buf *why)
 
 	u->table = table_open_lazy(spec, conf_dir, TABLE_NO_REGSUB, why);
 	buf_init(&u->own, USER_RECORD_MAX);
-	buf_init(&u->folded, USER_NAME_MAX * TABLE_FOLD_GROWTH);
+	buf_init(&u->folded, USER_FOLDED_MAX);
 	return u;
 }
 

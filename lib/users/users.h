@@ -10,8 +10,10 @@
 #ifndef USERS_USERS_H
 #define USERS_USERS_H
 #include "password/password.h"
+#include "table/table.h"
 
 #define USER_NAME_MAX	255
+#define USER_FOLDED_MAX	(USER_NAME_MAX * TABLE_FOLD_GROWTH)
 #define USER_RECORD_MAX	16384
 #define USER_DISABLED	"disabled"	/* a flag */
 
