@@ -106,9 +106,7 @@ read_one(struct queue_command *c, enum queue_dir dir, const char *id,
 		return false;
 	*q = (struct queued){ .dir = dir, .id = id };
 	ok = fstat(fd, &q->st) == 0 && S_ISREG(q->st.st_mode) &&
-	    (dir == Q_DEFERRED || dir == Q_HOLD ?
-	    queue_read_settled(fd, &q->st, arena, &q->msg) :
-	    queue_read(fd, arena, false, &q->msg)) == QUEUE_OK;
+	    queue_read_in(dir, fd, &q->st, arena, &q->msg) == QUEUE_OK;
 	close(fd);
 	return ok;
 }

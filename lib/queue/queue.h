@@ -150,10 +150,11 @@ struct str queue_verp(const struct queue_message *);	/* "": no VERP */
  */
 enum queue_result queue_read(int fd, struct arena *, bool content,
 	    struct queue_message *) MUST_USE;
-/* The same, of one in deferred/ or hold/, which no writer can hold; st is of
- * fd. Fewer calls: for those who look at very many. */
-enum queue_result queue_read_settled(int fd, const struct stat *st,
-	    struct arena *, struct queue_message *) MUST_USE;
+/* The same without content, of one in dir; st is of fd. Fewer calls where no
+ * writer can hold it (deferred/, hold/): for those who look at very many. */
+enum queue_result queue_read_in(enum queue_dir dir, int fd,
+	    const struct stat *st, struct arena *, struct queue_message *)
+	    MUST_USE;
 /* The same from bytes: head and envelope region (no journal). */
 enum queue_result queue_parse(struct str head_and_envelope, struct arena *,
 	    struct queue_message *) MUST_USE;

@@ -436,14 +436,6 @@ read_all(int fd, struct arena *arena, bool content, struct queue_message *m)
 }
 
 enum queue_result
-queue_read_settled(int fd, const struct stat *st, struct arena *arena,
-    struct queue_message *m)
-{
-	*m = (struct queue_message){ 0 };
-	return read_as(fd, st, arena, false, m);
-}
-
-enum queue_result
 queue_read(int fd, struct arena *arena, bool content, struct queue_message *m)
 {
 	enum queue_result result;
@@ -458,6 +450,16 @@ queue_read(int fd, struct arena *arena, bool content, struct queue_message *m)
 	(void)flock(fd, LOCK_UN);
 	errno = err;
 	return result;
+}
+
+enum queue_result
+queue_read_in(enum queue_dir dir, int fd, const struct stat *st,
+    struct arena *arena, struct queue_message *m)
+{
+	if (dir != Q_DEFERRED && dir != Q_HOLD)
+		return queue_read(fd, arena, false, m);
+	*m = (struct queue_message){ 0 };
+	return read_as(fd, st, arena, false, m);
 }
 
 /* A lock of the open file, beside the writer's flock(). */

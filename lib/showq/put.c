@@ -135,9 +135,7 @@ put_queue_file(struct entry *e, int fd)
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct queue_message m;
-	enum queue_result r = e->part->dir == Q_DEFERRED || e->part->dir == Q_HOLD ?
-	    queue_read_settled(fd, &e->st, a, &m) :
-	    queue_read(fd, a, false, &m);
+	enum queue_result r = queue_read_in(e->part->dir, fd, &e->st, a, &m);
 
 	if (r == QUEUE_OK) {
 		put_message(e, m.arrival_us / 1000000, (int64_t)m.size,
