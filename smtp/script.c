@@ -29,12 +29,11 @@ script_configure(struct smtp *smtp, struct conf *conf)
 static void
 add(struct session *s, const char *who, struct str line)
 {
-	s->script.max = SCRIPT_MAX;
 	if (s->debug)
 		log_info("%s " STRF ": " STRF, *who == 'O' ? ">" : "<",
 		    STRV(s->relay), STRV(line));
 	if (s->smtp->notify != 0)
-		esmtp_script_add(&s->script, who, line);
+		esmtp_script_add(&s->script, SCRIPT_MAX, who, line);
 }
 
 void

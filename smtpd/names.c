@@ -87,7 +87,6 @@ names_look(const struct session *s, struct arena *arena, struct str name,
 		{ "reverse_client_name", s->reverse_name },
 		{ "helo_name", s->helo.str },
 		{ "server_name", s->smtpd->myhostname },
-		{ "localtime", local_time(arena) },
 		{ "sender", part(from, STR("")) },
 		{ "sender_name", part(from, STR("_name")) },
 		{ "sender_domain", part(from, STR("_domain")) },
@@ -96,6 +95,11 @@ names_look(const struct session *s, struct arena *arena, struct str name,
 		{ "recipient_domain", part(to, STR("_domain")) },
 	};
 
+	if (str_eq(name, STR("localtime"))) {
+		*raw = true;
+		*value = names_censor(s->smtpd, arena, local_time(arena));
+		return true;
+	}
 	for (size_t i = 0; i < nitems(all); i++)
 		if (str_eq(name, str_of(all[i].name))) {
 			*raw = true;	/* a stranger's $ is no name */

@@ -122,10 +122,13 @@ append(struct footing *f, struct str template, struct buf *text)
 static void
 add_footer(struct session *s, struct buf *text)
 {
-	struct footing f = { s, arena_new(REFUSAL_MEMORY) };
+	struct footing f = { s, NULL };
 	struct str template = s->smtpd->conf.smtpd_reject_footer;
 	struct buf found;
 
+	if (template.n == 0 && tables_empty(s->smtpd->reject_footers))
+		return;
+	f.arena = arena_new(REFUSAL_MEMORY);
 	buf_init(&found, TABLE_VALUE_MAX);
 	if (ask(s->smtpd->reject_footers, "smtpd_reject_footer_maps",
 	    buf_view(text), &found))

@@ -84,9 +84,8 @@ transcript_class(struct str line)
 static void
 add(struct session *s, const char *who, struct str line)
 {
-	s->script.max = TRANSCRIPT_MAX;
 	if (s->smtpd->notify != 0)
-		esmtp_script_add(&s->script, who, line);
+		esmtp_script_add(&s->script, TRANSCRIPT_MAX, who, line);
 }
 
 /* debug_peer_list, or a daemon's -v. */

@@ -124,9 +124,9 @@ void		 stuffer_end(struct stuffer *, struct buf *out);
  * What was said in a session: its last lines, some max bytes. print: each with
  * a blank before it, wrapped, '?' for what is not printable.
  */
-struct esmtp_script { size_t max; int64_t lines; struct buf text; };
-void		 esmtp_script_add(struct esmtp_script *, const char *who,
-		    struct str line);
+struct esmtp_script { int64_t lines; struct buf text; };
+void		 esmtp_script_add(struct esmtp_script *, size_t max,
+		    const char *who, struct str line);
 void		 esmtp_script_print(const struct esmtp_script *, struct buf *);
 void		 esmtp_script_clear(struct esmtp_script *);
 

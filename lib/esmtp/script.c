@@ -9,13 +9,14 @@
 #define LINE_INDENT	4
 
 void
-esmtp_script_add(struct esmtp_script *s, const char *who, struct str line)
+esmtp_script_add(struct esmtp_script *s, size_t max, const char *who,
+    struct str line)
 {
 	struct buf *b = &s->text;
 
 	if (b->max == 0)
-		buf_init(b, s->max + 2 * LINE_SHOWN);
-	if (b->n > s->max)		/* the older half goes */
+		buf_init(b, max + 2 * LINE_SHOWN);
+	if (b->n > max)		/* the older half goes */
 		buf_drop(b, str_chr(str_from(buf_view(b), b->n / 2), '\n') +
 		    b->n / 2 + 1);
 	buf_puts(b, who);

@@ -340,20 +340,20 @@ test_stuffer(void **state)
 static void
 test_script(void **state)
 {
-	struct esmtp_script s = { .max = 2000 };
+	struct esmtp_script s = { 0 };
 	struct buf out;
 
 	(void)state;
 	buf_init(&out, 1 << 16);
-	esmtp_script_add(&s, "In:  ", STR("HELO a\tb\xe4"));
-	esmtp_script_add(&s, "Out: ", STR("500 1234567890 1234567890 "
+	esmtp_script_add(&s, 2000, "In:  ", STR("HELO a\tb\xe4"));
+	esmtp_script_add(&s, 2000, "Out: ", STR("500 1234567890 1234567890 "
 	    "1234567890 1234567890 1234567890 1234567890 12345 word word"));
 	esmtp_script_print(&s, &out);
 	assert_true(str_eq(buf_view(&out), STR(" In:  HELO a?b?\r\n"
 	    " Out: 500 1234567890 1234567890 1234567890 1234567890 "
 	    "1234567890 1234567890\r\n     12345 word word\r\n")));
 	for (int i = 0; i < 1000; i++)
-		esmtp_script_add(&s, "In:  ", i < 999 ? STR("old") :
+		esmtp_script_add(&s, 2000, "In:  ", i < 999 ? STR("old") :
 		    STR("new"));
 	buf_clear(&out);
 	esmtp_script_print(&s, &out);
