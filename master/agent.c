@@ -176,7 +176,8 @@ want_of(struct master *m, const struct msg_agent_want *asked)
 		struct want *w = container_of(l, struct want, link);
 
 		if (w->role == asked->role && w->uid == asked->uid &&
-		    w->gid == asked->gid && str_eq(str_of(w->root), asked->root))
+		    w->gid == asked->gid &&
+		    str_eq(str_of(w->root), asked->root))
 			return (w);
 	}
 	return (NULL);

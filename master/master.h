@@ -57,7 +57,7 @@ struct plan {
 	size_t		   ngroups;
 	uid_t		   users[64];	/* agent_trusted_users */
 	size_t		   nusers;
-	char		  *roots[16];	/* chroot= of pipe lines */
+	char		 **roots;	/* chroot= of pipe lines */
 	size_t		   nroots;
 };
 

@@ -239,8 +239,11 @@ trust(struct plan *plan, struct str user, struct str group)
 static void
 trust_root(struct plan *plan, struct str root)
 {
-	if (root.n > 0 && plan->nroots < nitems(plan->roots))
-		plan->roots[plan->nroots++] = mem_copy(root);
+	if (root.n == 0)
+		return;
+	plan->roots = mem_grow(plan->roots, plan->nroots + 1,
+	    sizeof(*plan->roots));
+	plan->roots[plan->nroots++] = mem_copy(root);
 }
 
 /*
@@ -343,24 +346,26 @@ find_daemons(struct plan *plan, const char *self)
 static void
 find_owners(struct plan *plan, struct problems *problems)
 {
-	static const char *const names[] = { "mail_owner", "postern_net_user",
-		"postern_auth_user", "postern_pam_user" };
-	bool has_pam = plan_find(plan, ROLE_PAM, STR("pam")) != NULL;
+	const struct { const char *name; bool needed; } owners[] = {
+		{ "mail_owner", true }, { "postern_net_user", true },
+		{ "postern_auth_user", true }, { "postern_pam_user",
+		    plan_find(plan, ROLE_PAM, STR("pam")) != NULL },
+	};
 	struct passwd *pw;
 
 	if (!priv_is_root())
 		return;
-	for (size_t i = 0; i < nitems(names); i++) {
-		char *user = mem_copy(conf_get(plan->conf, names[i]));
+	for (size_t i = 0; i < nitems(owners); i++) {
+		char *user = mem_copy(conf_get(plan->conf, owners[i].name));
 
 		pw = getpwnam(user);
-		if (pw == NULL && (i < 3 || has_pam))
+		if (pw == NULL && owners[i].needed)
 			problem_add(problems, true, NULL, 0, "%s: there is "
 			    "no user %s; `postern setup` and `make install` "
-			    "make it", names[i], user);
+			    "make it", owners[i].name, user);
 		else if (pw != NULL && pw->pw_uid == 0)
 			problem_add(problems, true, NULL, 0, "%s: %s is "
-			    "root; name a user of its own", names[i], user);
+			    "root; name a user of its own", owners[i].name, user);
 		else if (pw != NULL)
 			plan->own_uids[plan->nown_uids++] = pw->pw_uid;
 		mem_free(user);
@@ -468,6 +473,7 @@ plan_free(struct plan **pp)
 		return;
 	for (size_t i = 0; i < plan->nroots; i++)
 		mem_free(plan->roots[i]);
+	mem_free(plan->roots);
 	list_each(l, &plan->services) {
 		struct service *s = container_of(l, struct service, link);
 
