@@ -256,7 +256,7 @@ def powercut(fs, opts, say=print):
                 heals.append(heal(inst, since, 10**9 + i))
             load.stop()
         ledger.quiet(inst)
-        a = ledger.Account(load, TWICE_PER_CUT * opts.cuts)
+        a = ledger.Account(load, TWICE_PER_CUT * opts.cuts, 2 * opts.cuts if opts.mbox else 0)
         say("%-5s %-7s cuts %d  %s; in corrupt/ %d; healed in %.1f s at most"
             % (fs, opts.through or ("mbox" if opts.mbox else "Maildir"), opts.cuts, a,
                len(a.corrupt), max(heals)))

@@ -325,10 +325,10 @@ def litter(inst):
 
 class Account:
     """What became of it all; see the table in __str__."""
-    def __init__(self, load, dups_most):
+    def __init__(self, load, dups_most, pieces_most=0):
         inst = load.inst
         self.load = load
-        self.dups_most = dups_most
+        self.dups_most, self.pieces_most = dups_most, pieces_most
         self.delivered = collections.defaultdict(collections.Counter)
         self.torn, self.lost, self.strange, self.pieces = [], [], [], []
         for user in ("ann", "bob"):
@@ -398,7 +398,7 @@ class Account:
     def check_delivered(self):
         harness.need(not self.lost, "lost:", self.lost[:20])
         harness.need(not self.torn, "torn:", self.torn[:5])
-        harness.need(len(self.pieces) <= self.dups_most, "zeroed:", self.pieces[:5])
+        harness.need(len(self.pieces) <= self.pieces_most, "zeroed:", self.pieces[:5])
         harness.need(not self.wrong_bounces, "bounced:",
                      self.wrong_bounces[:20])
         harness.need(self.dups <= self.dups_most, "duplicates:", self.dups,
