@@ -1,9 +1,9 @@
 /*
  * stores - who knows passwords: auth_stores, in its order.
  *
- * The user database, sasldb and tables are files, and answer at once. saslauthd and
- * PAM are asked with the password (verify.c), so only PLAIN and LOGIN reach
- * them.
+ * The user database, sasldb and tables are files, and answer at once.
+ * saslauthd and PAM are asked with the password (verify.c), so only PLAIN and
+ * LOGIN reach them.
  */
 #include "auth/auth.h"
 
@@ -208,8 +208,8 @@ derive(const char *scheme, const uint8_t secret[32], struct str user,
 		buf_add(&password, chance, sizeof(chance));
 	else
 		good = password_plain(plain, &password);
-	good = good && scram_derive(scheme, (struct str){ (const char *)secret, 32 },
-	    user, buf_view(&password), credential);
+	good = good && scram_derive(scheme, (struct str){
+	    (const char *)secret, 32 }, user, buf_view(&password), credential);
 	password_wipe(password.p, password.n);
 	buf_free(&password);
 	return good;

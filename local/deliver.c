@@ -195,7 +195,8 @@ deliver_note(struct recipient *r, struct str address,
     enum delivery_status status, const char *dsn, struct str text)
 {
 	struct delivery *d = r->delivery;
-	struct rcpt_outcome o = { status, str_of(dsn), str_first(text, TEXT_MAX) };
+	struct rcpt_outcome o = { status, str_of(dsn),
+		str_first(text, TEXT_MAX) };
 
 	if (status != EXPANDED)
 		request_filter(d->front->filter, &d->msg, d->arena, &o);

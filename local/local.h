@@ -171,7 +171,7 @@ enum found	 loop_find(struct delivery *, struct str address);
 void		 local_begin(void *ctx, struct recipient *);
 /* A recipient that an expansion led to, on this machine. */
 void		 place_enter(struct spread *, struct place);
-/* Any address that an expansion led to; direct: not by a new message. */
+/* Any address that an expansion led to. */
 void		 place_address(struct spread *, const struct place *,
 		    struct str address);
 /* address of a user of this machine, in its parts. False: no user. */

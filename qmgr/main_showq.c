@@ -3,8 +3,9 @@
  *
  * Writes as its client reads. Threads read the files, some parts of the
  * queue ahead: a disk that has to seek answers many at once sooner than one
- * after another. Memory does not grow with the queue. Who may connect is a matter of public/'s mode:
- * postqueue is set-gid for that, and asks authorized_mailq_users.
+ * after another. Memory does not grow with the queue. Who may connect is a
+ * matter of public/'s mode: postqueue is set-gid for that, and asks
+ * authorized_mailq_users.
  */
 #include <errno.h>
 

@@ -198,10 +198,10 @@ bool		 message_open(struct qmgr *, struct slot *);
 /* From cleanup's offer; owns fd (-1: none). */
 void		 message_offer(struct qmgr *, struct channel *,
 		    const struct msg_offer *);
-/* A new read-only descriptor, to be given away; or -1 with errno. */
 /* Its file, whatever it is called: 0 or errno. The slot's dir is yours. */
 int		 message_move(struct message *, enum queue_dir to);
 int		 message_remove(const struct message *);
+/* A new read-only descriptor, to be given away; or -1 with errno. */
 int		 message_open_ro(struct message *);
 int		 message_rw_fd(struct message *);	/* or -1 with errno */
 /* Frees it; its slot waits or is freed by the caller. */

@@ -111,7 +111,8 @@ enum {
 	NOTE_SOFTWARE = 1 << 5,
 };
 
-enum state { GREET, COMMAND, AUTH, DATA, BDAT, SKIP, TLS, WAIT, CLOSE, STATE__MAX };
+enum state { GREET, COMMAND, AUTH, DATA, BDAT, SKIP, TLS, WAIT, CLOSE,
+	STATE__MAX };
 
 /* What a command counts as in the line "disconnect from". */
 struct tally { unsigned good, all; };

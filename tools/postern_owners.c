@@ -108,7 +108,7 @@ owners_find(struct postern *p, struct owners *o)
 	pw = getpwnam(mail);
 	if (pw == NULL)
 		tool_fail(&p->tool, EX_NOUSER, "there is no user %s", mail);
-	*o = (struct owners){ .queue = queue, .net = net, .auth = auth, .pam = pam,
-		.group = group, .mail_user = mail, .mail_uid = pw->pw_uid,
+	*o = (struct owners){ .queue = queue, .net = net, .auth = auth,
+		.pam = pam, .group = group, .mail_user = mail, .mail_uid = pw->pw_uid,
 		.mail_gid = pw->pw_gid };
 }

@@ -16,7 +16,7 @@
 #include "service/internal.h"
 
 #define SYNC_THREADS	32	/* concurrent fsyncs; DESIGN 4 */
-#define LOG_ASK_MS	1000	/* between two questions for a log to write to */
+#define LOG_ASK_MS	1000	/* between two questions for a new log */
 
 static void	 master_solo(void *, struct channel *, enum msg, const void *);
 static void	 master_talk(void *, struct channel *, struct talk *,
@@ -289,7 +289,6 @@ static void
 take_log_file(const struct msg_log_file *m)
 {
 	int old = SERVICE_LOG_FD;
-
 	struct stat st;
 
 	log_flush();

@@ -30,7 +30,7 @@ struct log_room {
 	enum log_sink	 sink;
 	int		 fd;		/* of the sink; -1: none */
 	int		 syslog_fd;	/* kept while lines go to a file */
-	bool		 lost;		/* syslog, and not to be found from here */
+	bool		 lost;		/* syslog: not to be found from here */
 	struct buf	 pending;	/* whole lines, each ended by \n */
 	uint64_t	 dropped;	/* lines lost since the last notice */
 	int64_t		 stamp_second;	/* what follows is of that one */
