@@ -23,7 +23,8 @@
 #define PART_BYTES	65536	/* written before the reader pauses */
 #define OUT_MAX		((size_t)1 << 30)
 
-static const enum queue_dir order[] = { Q_MAILDROP, Q_ACTIVE, Q_INCOMING,
+/* As mail goes through them: what moves on meanwhile is met again. */
+static const enum queue_dir order[] = { Q_MAILDROP, Q_INCOMING, Q_ACTIVE,
 	Q_DEFERRED, Q_HOLD };
 
 struct showq_walk {
@@ -46,6 +47,7 @@ struct showq_part {
 
 struct entry {			/* one message, as it is shown */
 	struct showq_part *part;
+	enum queue_dir	   dir;		/* where it is now */
 	const char	  *id;
 	struct stat	   st;
 	struct buf	  *out;
@@ -105,12 +107,12 @@ put_address(struct buf *out, const char *name, struct str addr)
 static void
 put_message(struct entry *e, int64_t time_s, int64_t size, struct str sender)
 {
-	put(e->out, "queue_name", str_of(queue_dir_names[e->part->dir]));
+	put(e->out, "queue_name", str_of(queue_dir_names[e->dir]));
 	put(e->out, "queue_id", str_of(e->id));
 	put_number(e->out, "time", time_s);
 	put_number(e->out, "size", size);
 	put_number(e->out, "forced_expire", (e->st.st_mode & S_IXGRP) != 0 &&
-	    e->part->dir != Q_MAILDROP);
+	    e->dir != Q_MAILDROP);
 	if (sender.n == 0)
 		sender = str_of(e->part->null_sender);
 	put_address(e->out, "sender", sender);
@@ -135,7 +137,7 @@ put_queue_file(struct entry *e, int fd)
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct queue_message m;
-	enum queue_result r = queue_read_in(e->part->dir, fd, &e->st, a, &m);
+	enum queue_result r = queue_read_in(e->dir, fd, &e->st, a, &m);
 
 	if (r == QUEUE_OK) {
 		put_message(e, m.arrival_us / 1000000, (int64_t)m.size,
@@ -211,13 +213,20 @@ is_queue_file(int fd)
 static void
 put_file(struct showq_part *p, const char *id)
 {
-	struct entry e = { .part = p, .id = id, .out = &p->out };
-	int fd = queue_open_file(p->queue, p->dir, id, O_RDONLY, 0);
+	struct entry e = { .part = p, .dir = p->dir, .id = id,
+		.out = &p->out };
+	int fd = queue_open_file(p->queue, e.dir, id, O_RDONLY, 0);
 
-	if (fd < 0)
-		return;			/* it moved on */
+	/* It moved on, maybe to where we have been: twice is better than not. */
+	if (fd < 0 && errno == ENOENT && p->dir != Q_MAILDROP &&
+	    (e.dir = queue_find(p->queue, id)) != Q__MAX)
+		fd = queue_open_file(p->queue, e.dir, id, O_RDONLY, 0);
+	if (fd < 0 || e.dir == Q_CORRUPT) {
+		fd_close(&fd);
+		return;
+	}
 	if (fstat(fd, &e.st) == 0 && S_ISREG(e.st.st_mode)) {
-		if (p->dir != Q_MAILDROP || is_queue_file(fd))
+		if (e.dir != Q_MAILDROP || is_queue_file(fd))
 			put_queue_file(&e, fd);
 		else if ((e.st.st_mode & 0700) == 0700)
 			put_submission(&e, fd);

@@ -15,9 +15,9 @@
 void		 showq_put_start(struct buf *);
 void		 showq_put_end(struct buf *);
 /*
- * A walk over the queue: maildrop, active, incoming, deferred, hold. It hands
+ * A walk over the queue: maildrop, incoming, active, deferred, hold. It hands
  * out parts, which list some messages each. A message that moves meanwhile
- * may be seen twice or not at all.
+ * may be seen twice; not at all only if it goes from deferred to active.
  */
 struct showq_walk;
 struct showq_part;
