@@ -215,8 +215,12 @@ early_withdraw(struct qmgr *q, struct str id)
 	struct slot *s = queue_id_valid(id) ? slot_get(q, id) : NULL;
 	int err;
 
-	if (s == NULL)
+	if (s == NULL) {
+		/* Delivered: our word of it and this one crossed, and cleanup
+		 * has left the file to us. */
+		timer_set(q->rescan, LOOK_AGAIN_MS);
 		return;
+	}
 	err = s->state == SLOT_ACTIVE ? message_remove(s->m) :
 	    queue_remove(&q->queue, s->dir, s->id);
 	if (err != 0)

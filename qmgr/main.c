@@ -9,7 +9,6 @@
 #include "qmgr/qmgr.h"
 
 #define FDS_KEPT	8192	/* queue files kept open for speed, at most */
-#define LOOK_AGAIN_MS	1000	/* after a cleanup died */
 
 static const struct param params[] = {
 #define PARAM(...) PARAM_ROW(struct qmgr_conf, __VA_ARGS__)

@@ -210,6 +210,7 @@ void		 message_free(struct message **);
 void		 message_corrupt(struct qmgr *, struct slot **);
 
 /* early.c: mail that is delivered before its file was synced */
+#define LOOK_AGAIN_MS	1000	/* at incoming/, where a file may be left */
 void		 early_begin(struct message *, struct channel *,
 		    const struct msg_offer *);
 /* A recipient goes that way: is it as fast as a sync? */
