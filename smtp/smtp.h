@@ -8,7 +8,8 @@
  * convert.c  ... where it must change: generic(5), checks, 8bit as QP
  * delivery.c requests of qmgr: recipients, results, log lines
  * trouble.c  what a failure means for whom: next server, defer, bounce
- * route.c    a destination's addresses, and which is next
+ * route.c    a destination's sites and addresses, and which is next
+ * servers.c  a site's addresses, by DNS (route.h: what the two share)
  * order.c    preference, chance and balance among them (pure)
  * connect.c  a socket that is connected
  * pool.c     connections that are kept for more mail
