@@ -122,6 +122,7 @@ next_site(struct delivery *d)
 	t->n = t->at = t->tried = t->spoken = t->nhosts = 0;
 	t->lookup = (struct why){ .dsn = STR("") };
 	t->mx = false;
+	t->srv = STR("");
 	t->mx_secure = true;
 	if (was_used(t, site)) {
 		next_site(d);
@@ -142,6 +143,9 @@ next_site(struct delivery *d)
 	}
 	t->name = ascii_name(d, host);
 	t->port = port.n > 0 ? smtp_port(d->smtp, port) : d->smtp->port;
+	if (!literal && !d->smtp->no_dns && servers_by_service(d,
+	    port.n > 0 ? port : d->smtp->conf.tcp_port))
+		return;
 	if (t->port == 0)
 		route_no_site(d, why_printf(d, "4.3.5", "unknown service: "
 		    STRF "/tcp", STRV(port)));
@@ -365,13 +369,14 @@ on_connected(void *ctx, int fd, int err)
 	t->plain = false;
 	if (err == 0) {
 		session_new(d, &(struct server){ .fd = fd, .plain = plain,
-		    .host = a->host, .addr = ip, .port = t->port, .addr_key = addr_key(d, a),
+		    .host = a->host, .addr = ip,
+		    .port = connect_port(&a->ss), .addr_key = addr_key(d, a),
 		    .dest_key = t->site == 1 ? t->key : STR("") });
 		return;
 	}
 	why = why_printf(d, errno_is_local_fault(err) ? "4.3.0" : "4.4.1",
 	    "connect to " STRF "[" STRF "]:%u: %s", STRV(a->host), STRV(ip),
-	    t->port, strerror(err));
+	    connect_port(&a->ss), strerror(err));
 	why.down = true;
 	log_info(STRF, STRV(why.text));
 	for (size_t i = 0; i < d->n; i++)

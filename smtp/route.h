@@ -8,11 +8,11 @@
 #define SMTP_ROUTE_H
 #include "smtp/smtp.h"
 
-struct mx_host {
+struct mx_host {		/* of MX or SRV, or a site that is a host */
 	struct delivery	 *d;
 	struct dns_query *query;
 	struct str	  name;
-	unsigned	  preference;
+	unsigned	  preference, rank, port;
 };
 
 struct destination {
@@ -20,8 +20,9 @@ struct destination {
 	size_t		 nsites, own_sites, site;	/* site: the next */
 	/* Of the site under way: */
 	struct str	 name, key;	/* its host or domain */
+	struct str	 srv;		/* "_smtp._tcp.example", or "" */
 	unsigned	 port, best;	/* best: lowest MX preference */
-	bool		 mx, mx_secure;
+	bool		 mx, mx_secure;	/* MX or SRV records name its hosts */
 	bool		 plain;		/* the next connection is without TLS */
 	struct dns_query *query;
 	struct mx_host	*hosts;
@@ -37,6 +38,8 @@ struct destination {
 };
 
 /* --- servers.c: goes on by route_ready or route_no_site, maybe at once --- */
+/* True: this service (a port's name or number) is found by SRV records. */
+bool		 servers_by_service(struct delivery *, struct str service);
 void		 servers_of_domain(struct delivery *);	/* MX, else as below */
 void		 servers_of_host(struct delivery *);
 void		 servers_cancel(struct destination *);

@@ -82,6 +82,7 @@ struct smtp {				/* the process */
 	struct match_list *own;		/* this machine's addresses */
 	unsigned	 refused, tls_refused, verified_refused; /* SASL_ */
 	struct match_list *login_filter;	/* NULL: all mechanisms */
+	struct match_list *by_srv;	/* use_srv_lookup */
 	struct match_list *cached;	/* connection_cache_destinations */
 	struct match_list *debug_peers;
 	struct tls_side	*tls;		/* NULL: never any TLS */
@@ -189,7 +190,8 @@ bool		 why_is_soft(const struct why *);
 /* --- route.c --- */
 struct address {
 	struct sockaddr_storage ss;
-	unsigned   preference;
+	unsigned   preference;		/* of MX, SRV's priority */
+	unsigned   rank;		/* the lowest is tried first */
 	struct str host;		/* "mx.example", or the literal */
 	struct str canonical;		/* behind its aliases */
 	bool	   secure;		/* by DNSSEC */
@@ -233,6 +235,10 @@ struct order {
 	void	*ctx;
 };
 void		 order_addresses(struct address *, size_t n,
+		    const struct order *);
+struct order_host { unsigned preference, weight; size_t at; };
+/* The hosts of SRV records, the first to be tried first: RFC 2782. */
+void		 order_hosts(struct order_host *, size_t n,
 		    const struct order *);
 
 /* --- connect.c --- */

@@ -119,6 +119,8 @@ on_check(void *ctx, struct service *service, struct problems *p)
 		problem(s, p, s->lmtp ? "discard_lhlo_keywords: unknown" :
 		    "discard_ehlo_keywords: unknown", unknown);
 	login_open(s, p);
+	s->by_srv = open_list(s, s->conf.use_srv_lookup, "use_srv_lookup",
+	    MATCH_WHOLE, p);
 	s->cached = open_list(s, s->conf.connection_cache_destinations,
 	    "connection_cache_destinations", MATCH_WHOLE, p);
 	s->debug_peers = open_list(s, conf_get(conf, "debug_peer_list"),

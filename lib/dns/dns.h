@@ -13,9 +13,9 @@
 #include "service/service.h"
 #include "table/table.h"
 
-enum dns_type {			/* RFC 1035 3.2.2, RFC 3596, RFC 6698 */
+enum dns_type {			/* RFC 1035 3.2.2, 3596, 2782, 6698 */
 	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15,
-	DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52,
+	DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33, DNS_TLSA = 52,
 };
 #define DNS_NAME_MAX	255
 #define DNS_RECORDS_MAX	100	/* in one answer; more are cut, logged */
@@ -23,9 +23,10 @@ enum dns_type {			/* RFC 1035 3.2.2, RFC 3596, RFC 6698 */
 struct dns_record {
 	enum dns_type type;
 	uint32_t   ttl_s;
-	unsigned   preference;		/* MX */
+	unsigned   preference;		/* MX; of SRV the priority */
+	unsigned   weight, port;	/* SRV: RFC 2782 */
 	unsigned   usage, selector, matching; /* TLSA: RFC 6698 2.1 */
-	/* A, AAAA: 4, 16 bytes. MX, NS, PTR, CNAME: a name ("" is the root).
+	/* A, AAAA: 4, 16 bytes. MX, SRV, NS, PTR, CNAME: a name ("" is the root).
 	 * TXT: its strings joined. TLSA: the association data. */
 	struct str data;
 };

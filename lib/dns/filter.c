@@ -28,6 +28,10 @@ print_record(struct str name, const struct dns_record *r, struct buf *out)
 	case DNS_MX:
 		buf_printf(out, "%u " STRF ".", r->preference, STRV(r->data));
 		break;
+	case DNS_SRV:
+		buf_printf(out, "%u %u %u " STRF ".", r->preference, r->weight,
+		    r->port, STRV(r->data));
+		break;
 	case DNS_NS:
 	case DNS_CNAME:
 	case DNS_PTR:

@@ -8,7 +8,7 @@
 static const struct { enum dns_type type; const char *name; } types[] = {
 	{ DNS_A, "A" },		{ DNS_NS, "NS" },	{ DNS_CNAME, "CNAME" },
 	{ DNS_PTR, "PTR" },	{ DNS_MX, "MX" },	{ DNS_TXT, "TXT" },
-	{ DNS_AAAA, "AAAA" },	{ DNS_TLSA, "TLSA" },
+	{ DNS_AAAA, "AAAA" },	{ DNS_TLSA, "TLSA" },	{ DNS_SRV, "SRV" },
 };
 
 /* As Postfix's dns_strerror() and its relatives; readers look for them. */

@@ -1,12 +1,12 @@
 /*
  * pack - the records of an answer, as they travel in one TEXT of dns_answer.
  *
- * A record: type 2, ttl 4, preference 2, usage 1, selector 1, matching 1,
- * length 2 bytes, all big-endian, then its data.
+ * A record: type 2, ttl 4, preference 2, weight 2, port 2, usage 1, selector 1,
+ * matching 1, length 2 bytes, all big-endian, then its data.
  */
 #include "dns/internal.h"
 
-#define HEAD 13
+#define HEAD 17
 
 static void
 put(struct buf *b, size_t bytes, uint64_t value)
@@ -36,6 +36,8 @@ dns_pack(const struct dns_record *r, size_t n, struct buf *out)
 		put(out, 2, (uint64_t)r[i].type);
 		put(out, 4, r[i].ttl_s);
 		put(out, 2, r[i].preference);
+		put(out, 2, r[i].weight);
+		put(out, 2, r[i].port);
 		put(out, 1, r[i].usage);
 		put(out, 1, r[i].selector);
 		put(out, 1, r[i].matching);
@@ -60,6 +62,8 @@ dns_unpack(struct str in, struct arena *arena, const struct dns_record **out,
 		r->type = (enum dns_type)get(&in, 2);
 		r->ttl_s = get(&in, 4);
 		r->preference = get(&in, 2);
+		r->weight = get(&in, 2);
+		r->port = get(&in, 2);
 		r->usage = get(&in, 1);
 		r->selector = get(&in, 1);
 		r->matching = get(&in, 1);

@@ -210,6 +210,13 @@ get_record(struct str in, const struct rr *rr, struct arena *arena,
 			return false;
 		out->preference = (unsigned)(p[0] << 8 | p[1]);
 		return get_target(in, rr->at + 2, rr->end, arena, &out->data);
+	case DNS_SRV:			/* RFC 2782 */
+		if (n < 7)
+			return false;
+		out->preference = (unsigned)(p[0] << 8 | p[1]);
+		out->weight = (unsigned)(p[2] << 8 | p[3]);
+		out->port = (unsigned)(p[4] << 8 | p[5]);
+		return get_target(in, rr->at + 6, rr->end, arena, &out->data);
 	case DNS_TXT:
 		return get_text(in, rr->at, rr->end, arena, &out->data);
 	case DNS_TLSA:			/* RFC 6698 2.1 */

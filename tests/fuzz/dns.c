@@ -23,7 +23,8 @@ check_records(const struct dns_reading *r, enum dns_type type,
 		assert(one->type == type);
 		assert(type != DNS_A || one->data.n == 4);
 		assert(type != DNS_AAAA || one->data.n == 16);
-		if (type == DNS_MX || type == DNS_NS || type == DNS_PTR)
+		if (type == DNS_MX || type == DNS_NS || type == DNS_PTR ||
+		    type == DNS_SRV)
 			assert(one->data.n <= DNS_NAME_MAX);
 	}
 	buf_init(&packed, DNS_BYTES_MAX);
@@ -36,7 +37,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum dns_type types[] = { DNS_A, DNS_NS, DNS_CNAME,
-		DNS_PTR, DNS_MX, DNS_TXT, DNS_AAAA, DNS_TLSA };
+		DNS_PTR, DNS_MX, DNS_TXT, DNS_AAAA, DNS_TLSA, DNS_SRV };
 	struct str in = { (const char *)data, size };
 	const struct dns_record *records;
 	struct arena *arena;

@@ -9,6 +9,7 @@
         127.0.0.5           PTR   client.example.test
         *.wild.test         A     127.0.0.3
         null.test           MX    0 .
+        _smtp._tcp.srv.test SRV   10 0 2525 mx.example.test
         _25._tcp.mx.example.test TLSA 3 1 1 0123...ef
     ''') as dns, Instance(dns=dns) as i:
         ...
@@ -35,7 +36,7 @@ import struct
 import threading
 
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15,
-         "TXT": 16, "AAAA": 28, "TLSA": 52}
+         "TXT": 16, "AAAA": 28, "SRV": 33, "TLSA": 52}
 NAMES = {v: k for k, v in TYPES.items()}
 
 FAILURES = {
@@ -82,6 +83,8 @@ def wire_data(kind, words, text):
         return wire_name(words[0])
     if kind == "MX":
         return struct.pack(">H", int(words[0])) + wire_name(words[1])
+    if kind == "SRV":
+        return struct.pack(">HHH", *map(int, words[:3])) + wire_name(words[3])
     if kind == "TXT":
         strings = re.findall(r'"([^"]*)"', text) or [text]
         return b"".join(bytes([len(s[:255])]) + s[:255].encode("latin-1")

@@ -183,6 +183,36 @@ test_packets(void **state)
 	}
 }
 
+#define SRV_ASKED "\x12\x34\x81\x80\0\1\0\1\0\0\0\0\1a\1b\0\0\41\0\1" \
+		OWNER "\0\41\0\1\0\0\0\7"
+
+static void
+test_srv(void **state)
+{
+	static const struct { struct str in; enum dns_sense sense; } rows[] = {
+		{ { SRV_ASKED "\0\11\0\1\0\2\2\x4b\1m\0", sizeof(SRV_ASKED "\0\11\0\1\0\2\2\x4b\1m\0") - 1 }, DNS_RECORDS },
+		{ { SRV_ASKED "\0\7\0\1\0\2\2\x4b\0", sizeof(SRV_ASKED "\0\7\0\1\0\2\2\x4b\0") - 1 }, DNS_RECORDS },
+		{ { SRV_ASKED "\0\6\0\1\0\2\2\x4b", sizeof(SRV_ASKED "\0\6\0\1\0\2\2\x4b") - 1 }, DNS_NONSENSE },
+		{ { SRV_ASKED "\0\3\0\1\0", sizeof(SRV_ASKED "\0\3\0\1\0") - 1 }, DNS_NONSENSE },
+		{ { SRV_ASKED "\0\12\0\1\0\2\2\x4b\1m\0\0", sizeof(SRV_ASKED "\0\12\0\1\0\2\2\x4b\1m\0\0") - 1 }, DNS_NONSENSE },
+	};
+	struct arena *arena = arena_new(1 << 20);
+	struct dns_reading r;
+
+	(void)state;
+	for (size_t i = 0; i < nitems(rows); i++) {
+		dns_packet_read(rows[i].in, DNS_SRV, STR("a.b"), arena, &r);
+		assert_int_equal(r.sense, rows[i].sense);
+		if (r.sense != DNS_RECORDS)
+			continue;
+		assert_int_equal(r.records[0].preference, 1);
+		assert_int_equal(r.records[0].weight, 2);
+		assert_int_equal(r.records[0].port, 587);
+		assert_true(str_eq(r.records[0].data, str_of(i == 0 ? "m" : "")));
+	}
+	arena_free(&arena);
+}
+
 /* Another question than the one that was asked is no answer. */
 static void
 test_question(void **state)
@@ -226,6 +256,8 @@ test_pack(void **state)
 		{ .type = DNS_A, .ttl_s = 0xffffffff, .data = { "\1\2\3\4", 4 } },
 		{ .type = DNS_TLSA, .usage = 3, .selector = 1, .matching = 2,
 		    .data = { "\0\1", 2 } },
+		{ .type = DNS_SRV, .preference = 1, .weight = 65535,
+		    .port = 587, .data = { "mx.example", 10 } },
 	};
 	struct arena *arena = arena_new(1 << 20);
 	const struct dns_record *back;
@@ -241,6 +273,8 @@ test_pack(void **state)
 		assert_int_equal(back[i].type, all[i].type);
 		assert_int_equal(back[i].ttl_s, all[i].ttl_s);
 		assert_int_equal(back[i].preference, all[i].preference);
+		assert_int_equal(back[i].weight, all[i].weight);
+		assert_int_equal(back[i].port, all[i].port);
 		assert_int_equal(back[i].usage, all[i].usage);
 		assert_int_equal(back[i].selector, all[i].selector);
 		assert_int_equal(back[i].matching, all[i].matching);
@@ -510,6 +544,7 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_reverse),
 		cmocka_unit_test(test_packets),
+		cmocka_unit_test(test_srv),
 		cmocka_unit_test(test_question),
 		cmocka_unit_test(test_ask),
 		cmocka_unit_test(test_pack),

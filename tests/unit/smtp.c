@@ -29,7 +29,7 @@ parse(struct address *v, const char *text)
 		uint64_t preference = 0;
 
 		assert_true(str_number(str_first(word, colon), &preference));
-		v[n] = (struct address){ .preference = (unsigned)preference,
+		v[n] = (struct address){ .rank = (unsigned)preference,
 			.host = str_from(word, colon + 2) };
 		v[n].ss.ss_family = word.p[colon + 1] == '6' ? AF_INET6 :
 		    AF_INET;
@@ -92,6 +92,57 @@ test_shuffle(void **state)
 	    .random = first_of });
 	assert_true(v[0].host.p[0] != 'a' && v[0].host.p[0] != 'd');
 	assert_int_equal(v[3].host.p[0], 'd');
+}
+
+/* The highest ticket there is: the last of those with a weight. */
+static unsigned
+last_of(void *ctx, unsigned below)
+{
+	(void)ctx;
+	return below - 1;
+}
+
+static unsigned
+any_of(void *ctx, unsigned below)
+{
+	unsigned *state = ctx;
+
+	*state = *state * 1103515245 + 12345;
+	return (*state >> 8) % below;
+}
+
+static void
+test_services(void **state)
+{
+	struct order_host v[6] = { { 20, 5, 0 }, { 10, 0, 1 }, { 10, 60, 2 },
+		{ 10, 20, 3 }, { 20, 0, 4 }, { 5, 9, 5 } };
+	unsigned seed = 1, firsts[4] = { 0 };
+
+	(void)state;
+	/* Ticket 0 is for one without weight, else for the first. */
+	order_hosts(v, nitems(v), &(struct order){ .random = first_of });
+	assert_int_equal(v[0].at, 5);
+	assert_int_equal(v[1].at, 1);
+	assert_int_equal(v[4].at, 4);
+	assert_int_equal(v[5].at, 0);
+	order_hosts(v, nitems(v), &(struct order){ .random = last_of });
+	assert_int_equal(v[0].at, 5);
+	assert_int_equal(v[3].at, 1);
+	assert_int_equal(v[4].at, 0);
+	order_hosts(v, 1, &(struct order){ .random = first_of });
+	order_hosts(v, 0, &(struct order){ .random = first_of });
+	/* 0, 60, 20: one in 81, 60, 20 of 81. */
+	for (unsigned i = 0; i < 8100; i++) {
+		struct order_host w[3] = { { 10, 0, 1 }, { 10, 60, 2 },
+			{ 10, 20, 3 } };
+
+		order_hosts(w, nitems(w), &(struct order){ .random = any_of,
+		    .ctx = &seed });
+		firsts[w[0].at]++;
+	}
+	assert_in_range(firsts[1], 50, 200);
+	assert_in_range(firsts[2], 5600, 6400);
+	assert_in_range(firsts[3], 1700, 2300);
 }
 
 static void
@@ -173,6 +224,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_shuffle),
+		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_destinations),
 		cmocka_unit_test(test_qp),
 	};

@@ -1,0 +1,111 @@
+"""Mail to other hosts, third part: how their servers are found. SRV records,
+protocols, fallback relays, and whose word about DNSSEC counts.
+"""
+import sys
+
+from badserver import Server, reply
+from dns import DNS
+from harness import Instance, main, need
+from test_smtp import result, send
+
+
+def srv_world(settings=()):
+    """A zone whose servers have ports of their own."""
+    dns = DNS("h1.test A 127.0.0.2\nh2.test A 127.0.0.3\nmx.test A 127.0.0.4\nme.test A 127.0.0.1\n"
+              "two.test A 127.0.0.5\nboth.test MX 10 mx.test\nnone.test MX 10 mx.test\nbad.test MX 10 mx.test\n"
+              "lost.test MX 10 mx.test\n_submission._tcp.null.test SRV 0 0 0 .\nnull.test A 127.0.0.4\n"
+              "_submission._tcp.lost.test SRV 1 1 25 nowhere.test\n")
+    return dns, ["use_srv_lookup = submission", *settings]
+
+
+def test_srv():
+    """use_srv_lookup = submission, relayhost = both.test:submission."""
+    dns, settings = srv_world()
+    with dns, Server(host="127.0.0.2") as one, Server(host="127.0.0.3") as two, Server(host="127.0.0.4") as mx:
+        dns.add("_submission._tcp.both.test SRV 10 0 %d h1.test" % one.port)
+        dns.add("_submission._tcp.both.test SRV 20 0 %d h2.test" % two.port)
+        with Instance(dns=dns, settings=[*settings, "relayhost = both.test:submission",
+                                         "smtp_tcp_port = %d" % mx.port]) as i:
+            send(i, "a@far.test")
+            need("relay=h1.test[127.0.0.2]:%d" % one.port in result(i, "a@far.test"))
+            # The first in order is down: the second, at its own port.
+            one.close()
+            send(i, "b@far.test")
+            need("relay=h2.test[127.0.0.3]:%d" % two.port in result(i, "b@far.test"))
+            need("connect to h1.test[127.0.0.2]:%d: Connection refused" % one.port in i.log(), i.log()[-900:])
+            # [ ] asks for no SRV, another service neither.
+            before = dns.asked("_submission._tcp.both.test")
+            i.set("transport_maps = inline:{{x.test = smtp:[mx.test]:%d}, {y.test = smtp:none.test:%d}}" %
+                  (mx.port, mx.port))
+            i.reload()
+            send(i, "c@x.test", "d@y.test")
+            for to in ("c@x.test", "d@y.test"):
+                need("relay=mx.test[127.0.0.4]:%d" % mx.port in result(i, to))
+            need(dns.asked("_submission._tcp.both.test") == before, dns.queries)
+
+
+def test_srv_weights():
+    """Both get mail, one much more: RFC 2782."""
+    dns, settings = srv_world()
+    with dns, Server(host="127.0.0.2") as one, Server(host="127.0.0.3") as two:
+        dns.add("_submission._tcp.w.test SRV 10 9 %d h1.test" % one.port)
+        dns.add("_submission._tcp.w.test SRV 10 1 %d h2.test" % two.port)
+        with Instance(dns=dns, settings=[*settings, "relayhost = w.test:submission",
+                                         "smtp_connection_cache_on_demand = no"]) as i:
+            to = ["r%d@d%d.test" % (n, n) for n in range(80)]
+            for n in range(0, 80, 20):
+                send(i, *to[n:n + 20])
+            for n in range(60):
+                send(i, "s%d@e.test" % n)
+            for n in range(60):
+                result(i, "s%d@e.test" % n)
+            need(len(one.mails) > len(two.mails) > 0, len(one.mails), len(two.mails))
+
+
+def test_srv_that_fails():
+    """What stands in the place of SRV records: nothing, unless it is allowed."""
+    def ask(more, wanted):
+        dns, settings = srv_world(more)
+        with dns, Server(host="127.0.0.4") as mx:
+            dns.fail("_submission._tcp.bad.test", "servfail", "SRV")
+            with Instance(dns=dns, settings=[*settings, "known_tcp_ports = smtp=25, lmtp=24, submission=%d" % mx.port,
+                                             "default_transport = smtp"]) as i:
+                names = list(wanted)
+                i.set("transport_maps = inline:{%s}" % ", ".join(
+                    "{%s = smtp:%s:submission}" % (n, n) for n in names))
+                i.reload()
+                send(i, *("u@" + n for n in names))
+                for n in names:
+                    line = result(i, "u@" + n)
+                    need(wanted[n] in line, n, wanted[n], line)
+                return i.log()
+
+    relayed = "relay=mx.test[127.0.0.4]"
+    refused = {"null.test": "dsn=5.1.0, status=bounced (Domain _submission._tcp.null.test does not support "
+                            "SRV requests)",
+               "none.test": "dsn=5.4.4, status=bounced (Host or domain name not found. Name service error for "
+                            "name=_submission._tcp.none.test type=SRV: Host not found)",
+               "lost.test": "dsn=5.4.4, status=bounced (Host or domain name not found. Name service error for "
+                            "name=nowhere.test type=A"}
+    log = ask([], dict(refused, **{
+        "bad.test": "dsn=4.4.3, status=deferred (Host or domain name not found. Name service error for "
+                    "name=_submission._tcp.bad.test type=SRV: Host not found, try again)"}))
+    need("no SRV host for _submission._tcp.lost.test has a valid address record" in log)
+    ask(["ignore_srv_lookup_error = yes"], dict(refused, **{"bad.test": relayed}))
+    log = ask(["allow_srv_lookup_fallback = yes"], {
+        "null.test": "relay=null.test[127.0.0.4]", "none.test": relayed, "lost.test": relayed, "bad.test": relayed})
+    need("skipping SRV lookup for _submission._tcp.none.test: Host or domain name not found." in log)
+
+
+def test_srv_of_lmtp():
+    dns, _ = srv_world()
+    with dns, Server(host="127.0.0.2", lmtp=True) as s:
+        dns.add("_lmtp._tcp.box.test SRV 0 0 %d h1.test" % s.port)
+        with Instance(dns=dns, settings=["use_srv_lookup = lmtp", "lmtp_tcp_port = lmtp",
+                                         "transport_maps = inline:{{far.test = lmtp:box.test}}"]) as i:
+            send(i, "a@far.test")
+            need("relay=h1.test[127.0.0.2]:%d" % s.port in result(i, "a@far.test"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
