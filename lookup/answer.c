@@ -48,6 +48,7 @@ answer_address(struct site *s, struct arena *arena,
 	answer->transport = route.transport;
 	answer->nexthop = route.nexthop;
 	answer->recipient = route.recipient;
+	answer->alike = found == FOUND && router_is_alike(s->router, &route);
 	answer->error = why;
 }
 

@@ -1,12 +1,16 @@
 /*
  * rule_address - restrictions that ask lookup whose an address is.
  *
- * One question per address: its answer is kept for the rules that follow.
+ * One question per address: its answer is kept for the rules that follow. Of
+ * a domain whose addresses are all alike it is kept for a moment, too: so a
+ * list of thousands for few domains needs few questions.
  */
 #include "address/address.h"
 #include "dsn/dsn.h"
 #include "route/route.h"
 #include "smtpd/access.h"
+
+#define ALIKE_MS 1000	/* as tables are looked at again after that time */
 
 static enum step auth_destination(struct check *, const struct rule *);
 static enum step unauth_destination(struct check *, const struct rule *);
@@ -167,6 +171,42 @@ refuse_routed(struct check *c, const struct answer *a, bool sender)
 
 /* --- the question --- */
 
+/* What lookup said of another one of that domain is the answer. */
+static bool
+is_alike(struct check *c, struct answer *a)
+{
+	const int64_t *until = c->s->tx->alike == NULL ? NULL :
+	    map_get(c->s->tx->alike, address_domain(a->address));
+
+	if (until == NULL || *until < clock_steady_ms() ||
+	    !route_is_plain(a->address))
+		return false;
+	a->known = true;
+	a->found = FOUND;
+	a->cls = CLASS_DEFAULT;
+	a->recipient = a->address;
+	return true;
+}
+
+static void
+remember_alike(struct check *c, const struct answer *a)
+{
+	struct transaction *tx = c->s->tx;
+	struct str domain = address_domain(a->address);
+	int64_t *until;
+
+	if (!str_eq(a->recipient, a->address) || !route_is_plain(a->address))
+		return;
+	if (tx->alike == NULL)
+		tx->alike = map_new();
+	until = map_get(tx->alike, domain);
+	if (until == NULL) {
+		until = arena_alloc(tx->arena, sizeof(*until));
+		map_set(tx->alike, domain, until);
+	}
+	*until = clock_steady_ms() + ALIKE_MS;
+}
+
 enum step
 ask_address(struct check *c, bool sender, const struct rule *r,
     enum step (*then)(struct check *, const struct rule *))
@@ -181,6 +221,8 @@ ask_address(struct check *c, bool sender, const struct rule *r,
 		a->address = check_rcpt(c);
 	if (a->address.n == 0)		/* none yet, or the null sender */
 		return NEXT;
+	if (!sender && is_alike(c, a))
+		return then(c, r);
 	c->rule = r;
 	c->then = then;
 	c->asked = a;
@@ -212,6 +254,8 @@ take_answer(struct check *c, const void *msg)
 	a->routed_retry = str_eq(m->transport, STR("retry"));
 	if (a->routed_retry || str_eq(m->transport, STR("error")))
 		a->text = arena_str(c->arena, m->nexthop);
+	if (m->alike && a == &c->rcpt && a->found == FOUND)
+		remember_alike(c, a);
 	if (a->found == RETRY)
 		log_warn("lookup of <" STRF ">: " STRF, STRV(a->address),
 		    STRV(m->error));

@@ -137,6 +137,7 @@ struct transaction {			/* MAIL to its end */
 	struct list	rcpts;		/* struct rcpt */
 	struct list	attrs;		/* struct attr, from rules */
 	struct rcpt    *pending;	/* that rules still look at */
+	struct map     *alike;		/* domains: rule_address.c; or NULL */
 	size_t		nrcpts;
 	int64_t		over_limit;	/* RCPT refused for their number */
 	struct str	filter;

@@ -208,6 +208,7 @@ transaction_reset(struct session *s)
 	xforward_reset(s);
 	service_wait_cancel(&tx->waiting);
 	talk_close(&tx->cleanup);
+	map_free(&tx->alike);
 	arena_free(&tx->arena);
 }
 

@@ -60,6 +60,13 @@ enum found	 router_resolve(struct router *, struct arena *,
 		    struct str address, struct str sender, struct route *,
 		    struct str *why) MUST_USE;
 /*
+ * Do all addresses of its domain resolve as this one did, and are listed?
+ * Of those that are plain: a local part of letters, digits and "._=+-", no
+ * "-" first.
+ */
+bool		 router_is_alike(struct router *, const struct route *);
+bool		 route_is_plain(struct str address);
+/*
  * Is the recipient (sender) listed in the table of its class? FOUND also
  * where that class has no table. *table names it for the reply:
  * "local recipient table", "virtual alias table", "virtual mailbox table",

@@ -61,6 +61,7 @@ struct table {
 	bool			 is_open;
 	struct table_file	 file;
 	void			*state;	/* of the type */
+	enum { NOT_LOOKED, NO_USERS, HAS_USERS } users; /* of what is open */
 	struct buf		 error;
 	struct buf		 folded;
 };
@@ -87,6 +88,7 @@ bool	 table_file_read(struct table *, struct buf *text, struct buf *why);
  */
 bool	 table_value(const struct table *, const char *file, int line,
 	    struct str *value, struct buf *decoded);
+bool	 table_has_users(struct table *);	/* as tables_have_users */
 /* tables_get, but pattern tables are left out: for parts of a key. */
 enum found tables_get_part(struct tables *, struct str key,
 	    struct buf *value) MUST_USE;

@@ -17,6 +17,7 @@
 #define LOOK_NONE_MS	1	/* the same, before a "no such key" */
 #define ERROR_MAX	32768	/* bytes of a table's last error */
 #define KEY_MAX		8192	/* bytes of a whole key; no longer one is found */
+#define LOOK_THROUGH_MAX 10000	/* keys of which we ask whether they have an @ */
 
 #define TABLE_TYPE(name, ops, traits) { #name, &ops, traits },
 static const struct table_type types[] = {
@@ -209,6 +210,31 @@ table_each(struct table *t, table_each_fn *fn, void *ctx)
 	return t->type->ops->each(t, fn, ctx);
 }
 
+struct look { size_t n; bool user; };
+
+static bool
+look_for_user(void *ctx, struct str key, struct str value)
+{
+	struct look *l = ctx;
+
+	(void)value;
+	l->user = ++l->n > LOOK_THROUGH_MAX || str_chr(key, '@') < key.n;
+	return !l->user;
+}
+
+bool
+table_has_users(struct table *t)
+{
+	struct look l = { .user = false };
+
+	if (!is_ready(t))
+		return true;
+	if (t->users == NOT_LOOKED)
+		t->users = table_each(t, look_for_user, &l) == FOUND &&
+		    !l.user ? NO_USERS : HAS_USERS;
+	return t->users == HAS_USERS;
+}
+
 const char *
 table_spec(const struct table *t)
 {
@@ -385,6 +411,7 @@ static bool
 start(struct table *t, struct buf *why)
 {
 	buf_clear(&t->error);
+	t->users = NOT_LOOKED;
 	t->is_open = t->type->ops->open(t, why);
 	if ((t->traits & HAS_FILE) != 0)
 		t->file.next_look_ms = clock_steady_ms() + LOOK_AGAIN_MS;

@@ -54,6 +54,12 @@ struct tables	*tables_open(struct str list, const char *conf_dir,
 		    unsigned flags, struct buf *why);
 void		 tables_free(struct tables **);
 bool		 tables_empty(const struct tables *);
+/*
+ * May a key name a user of a domain ("user@domain")? False: no key has an @,
+ * and all addresses of a domain find the same. Also true where keys can't be
+ * listed (patterns), or are too many to look through.
+ */
+bool		 tables_have_users(struct tables *);
 enum found	 tables_get(struct tables *, struct str key, struct buf *value)
 		    MUST_USE;
 const char	*tables_error(const struct tables *);

@@ -59,6 +59,15 @@ tables_empty(const struct tables *ts)
 	return ts == NULL || ts->n == 0;
 }
 
+bool
+tables_have_users(struct tables *ts)
+{
+	for (size_t i = 0; ts != NULL && i < ts->n; i++)
+		if (table_has_users(ts->v[i]))
+			return true;
+	return false;
+}
+
 enum found
 tables_get(struct tables *ts, struct str key, struct buf *value)
 {

@@ -5,10 +5,13 @@ swaks, curl, msmtp, Python's smtplib, bsd-mailx and git send-email, each by
 SMTP or by sendmail as it does it itself. Then what matters to any client:
 replies, content kept byte for byte, reports, extensions, deferral.
 """
+import contextlib
 import email
 import os
 import re
+import select
 import shutil
+import signal
 import smtplib
 import subprocess
 import sys
@@ -344,6 +347,40 @@ def test_error_and_retry_transports_at_rcpt():
         code, text = s.rcpt("bob+later@example.test")
         need(code == 450 and text.startswith(b"4.2.0 "), "retry:", code, text)
         need(s.rcpt("x@broken.test")[0] == 550, "of a domain")
+
+
+def test_recipients_of_one_domain():
+    """Where no table tells users of a domain apart, it is asked about once a second and message; else each is."""
+    with contextlib.closing(Instance(settings=["transport_maps = texthash:$config_directory/transport",
+                                               "smtpd_error_sleep_time = 0"])) as i:
+        def table(text):
+            with open(os.path.join(i.etc, "transport"), "w") as f:
+                f.write("far.test discard:\nfull.test error:5.2.2 all full\n" + text)
+
+        def rcpts(w, *to):
+            return [w.say("RCPT TO:<%s>" % a)[:3] for a in to]
+
+        def answered_alone(w):
+            need(rcpts(w, "a@far.test") == ["250"])
+            pid = i.pids("lookup")[0]
+            os.kill(pid, signal.SIGSTOP)
+            w.send(b"RCPT TO:<b@far.test>\r\n")
+            early = select.select([w.s], [], [], 5)[0]
+            os.kill(pid, signal.SIGCONT)
+            return w.reply()[:3] == "250" and early
+
+        table("")
+        i.start()
+        w = Wire(i.port)
+        w.reply()
+        need(w.say("EHLO client.test").startswith("250"))
+        need(w.say("MAIL FROM:<a@elsewhere.test>")[:3] == "250")
+        need(any(answered_alone(w) for _ in range(5)), "lookup is asked about each")
+        need(rcpts(w, "a@full.test", "b@full.test", "a@far.test") == ["550", "550", "250"])
+        table("gone@far.test error:5.1.6 moved\n")
+        need(wait_for(lambda: rcpts(w, "gone@far.test") == ["550"], 10, 0.5), "the new table is not seen")
+        need(rcpts(w, "a@far.test", "gone@far.test", "b@far.test", "gone@far.test") == ["250", "550", "250", "550"])
+        w.close()
 
 
 def test_null_sender_never_bounces():

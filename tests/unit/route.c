@@ -322,6 +322,68 @@ test_faults(void **state)
 	}
 }
 
+/* Of which addresses does the answer hold for their whole domain? */
+static void
+test_alike(void **state)
+{
+	static const struct { const char *more, *address; bool alike; } t[] = {
+		{ "", "a@far.example", true },
+		{ "", "a@relay.example", false },
+		{ "", "joe@virt.example", false },
+		{ "", "alice@here.example", false },
+		{ "transport_maps = inline:{ far.example=out:, *=out: }\n",
+		    "a@far.example", true },
+		{ "transport_maps = inline:{ far.example=error:5.1.6_gone }\n",
+		    "a@far.example", false },
+		{ "transport_maps = inline:{ u@far.example=error:5.1.6_x }\n",
+		    "a@far.example", false },
+		{ "transport_maps = pcre:{{/u/ error:x}}\n", "a@far.example",
+		    false },
+		{ "transport_maps = inline:{ far.example=out: }, static:x:\n",
+		    "a@far.example", false },
+		{ "relocated_maps = inline:{ u@far.example=new@x.example }\n",
+		    "a@far.example", false },
+		{ "canonical_maps = inline:{ u@far.example=v@x.example }\n",
+		    "a@far.example", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(t); i++) {
+		struct conf *conf;
+		struct router *r = make(&conf, t[i].more);
+		struct arena *arena = arena_new(1 << 20);
+		struct route route;
+		struct str why;
+
+		assert_int_equal(router_resolve(r, arena,
+		    str_of(t[i].address), STR(""), &route, &why), FOUND);
+		if (router_is_alike(r, &route) != t[i].alike)
+			fail_msg("row %zu", i);
+		arena_free(&arena);
+		router_free(&r);
+		conf_free(&conf);
+	}
+}
+
+/* What is plain stays as it is; what does not is not called plain. */
+static void
+test_plain(void **state)
+{
+	static const struct { const char *address; bool plain; } t[] = {
+		{ "a@far.example", true }, { "A.b_c=1+2-3@far.example", true },
+		{ "-a@far.example", false }, { "a%b@far.example", false },
+		{ "b!a@far.example", false }, { "a@b@far.example", false },
+		{ "a b@far.example", false }, { "@far.example", false },
+		{ "a", false }, { "", false }, { "\xc3\xa4@far.example", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(t); i++)
+		if (route_is_plain(str_of(t[i].address)) != t[i].plain)
+			fail_msg("row %zu", i);
+	assert_false(route_is_plain((struct str){ "a\0b@c", 5 }));
+}
+
 int
 main(void)
 {
@@ -331,6 +393,8 @@ main(void)
 		cmocka_unit_test(test_next_hops),
 		cmocka_unit_test(test_listed),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_alike),
+		cmocka_unit_test(test_plain),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

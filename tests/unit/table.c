@@ -82,7 +82,7 @@ tear_down(void **state)
 {
 	static const char *const names[] = { "plain.lmdb", "nul.lmdb", "text",
 	    "plain.cdb", "nul.cdb", "bad.cdb", "rules", "new.cdb",
-	    "bad.lmdb", "list", "new.lmdb", "new2", "nested" };
+	    "bad.lmdb", "list", "new.lmdb", "new2", "nested", "users" };
 	char path[200];
 
 	(void)state;
@@ -313,6 +313,42 @@ test_new_key(void **state)
 	table_free(&t);
 	buf_free(&why);
 	buf_free(&value);
+}
+
+/* Keys with an @, before and after the table was replaced. */
+static void
+test_users(void **state)
+{
+	struct tables *ts;
+	struct buf why, value, text;
+
+	(void)state;
+	buf_init(&why, 1000);
+	buf_init(&value, 1000);
+	write_file("users", "far.example a:\n.far.example b:\n* c:\n");
+	ts = tables_open(STR("inline:{ x=y }, texthash:users"), dir, 0, &why);
+	assert_false(tables_have_users(ts));
+	write_file("users", "far.example a:\nu@far.example b:\n");
+	usleep(30000);
+	assert_int_equal(tables_get(ts, STR("none"), &value), NONE);
+	assert_true(tables_have_users(ts));
+	tables_free(&ts);
+	/* More than are looked through: who knows. */
+	buf_init(&text, 1 << 20);
+	for (int i = 0; i < 10000; i++)
+		buf_printf(&text, "%d.example a:\n", i);
+	write_file("users", buf_cstr(&text));
+	ts = tables_open(STR("texthash:users"), dir, 0, &why);
+	assert_false(tables_have_users(ts));
+	tables_free(&ts);
+	buf_puts(&text, "more.example a:\n");
+	write_file("users", buf_cstr(&text));
+	ts = tables_open(STR("texthash:users"), dir, 0, &why);
+	assert_true(tables_have_users(ts));
+	tables_free(&ts);
+	buf_free(&why);
+	buf_free(&value);
+	buf_free(&text);
 }
 
 static bool
@@ -703,6 +739,7 @@ main(void)
 		cmocka_unit_test(test_not_opened),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_new_key),
+		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_match),
