@@ -1,8 +1,9 @@
 /*
  * client - what smtp and lmtp may ask: tables that their own parameters name,
- * and connections to UNIX sockets that the configuration sends mail to.
+ * trust anchors that a policy there names, and connections to UNIX sockets that the configuration sends mail to.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -12,12 +13,15 @@
 #include "sys/sys.h"
 #include "table/table.h"
 
+#define ANCHORS_MAX	(1 << 20)	/* bytes of a file of them */
+
 /* Parameters whose tables may be asked for, by either client. */
 static const char *const maps[] = {
 	"smtp_discard_ehlo_keyword_address_maps",
 	"lmtp_discard_lhlo_keyword_address_maps",
 	"smtp_pix_workaround_maps", "lmtp_pix_workaround_maps",
 	"smtp_tls_policy_maps", "lmtp_tls_policy_maps",
+	"smtp_tls_per_site", "lmtp_tls_per_site",
 };
 /* Parameters that may name a UNIX socket of a mailbox server or filter. */
 static const char *const ways[] = {
@@ -26,6 +30,7 @@ static const char *const ways[] = {
 	"content_filter", "lmtp_fallback_relay",
 };
 
+static void	read_anchors(struct arena *, struct msg_map_answer *);
 static bool	may_connect(struct lookup *, struct arena *,
 		    const struct msg_unix_ask *);
 
@@ -99,6 +104,64 @@ answer_map(struct site *s, struct arena *arena, const struct msg_map_ask *ask,
 	else if (answer->found == RETRY)
 		answer->error = arena_str(arena, str_of(tables_error(ts)));
 	buf_free(&value);
+	if (ask->kind == MAP_ANCHORS && answer->found == FOUND)
+		read_anchors(arena, answer);
+}
+
+/* --- trust anchors --- */
+
+/* Certificates and public keys alone: a table may name a file by mistake. */
+static void
+take_blocks(struct str text, struct buf *out)
+{
+	static const struct str wanted[] = { STR("CERTIFICATE-----"),
+		STR("X509 CERTIFICATE-----"), STR("PUBLIC KEY-----") };
+	bool in = false, begins;
+	struct str line;
+
+	while (str_token(&text, "\r\n", &line)) {
+		begins = str_starts(line, STR("-----BEGIN "));
+		for (size_t i = 0; begins && !in && i < nitems(wanted); i++)
+			in = str_eq(str_trim(str_from(line, 11)), wanted[i]);
+		if (in) {
+			buf_str(out, line);
+			buf_putc(out, '\n');
+		}
+		in = in && !str_starts(line, STR("-----END "));
+	}
+}
+
+/* The files that a TLS policy names, in place of the policy. */
+static void
+read_anchors(struct arena *arena, struct msg_map_answer *answer)
+{
+	struct str rest = answer->value, word;
+	struct buf text, out;
+	int error = 0;
+
+	buf_init(&out, IPC_CONTENT_MAX);
+	while (error == 0 && conf_list_next(&rest, &word)) {
+		if (word.n > 2 && word.p[0] == '{')
+			word = str_trim((struct str){ word.p + 1, word.n - 2 });
+		if (!str_starts_nocase(word, STR("tafile")))
+			continue;
+		word = str_trim(str_from(word, str_chr(word, '=') + 1));
+		buf_init(&text, ANCHORS_MAX);
+		error = file_read(AT_FDCWD, arena_cstr(arena, word),
+		    ANCHORS_MAX, &text);
+		if (error == 0)
+			take_blocks(buf_view(&text), &out);
+		buf_free(&text);
+		if (error == 0 && out.full)
+			error = EFBIG;
+		if (error == 0)
+			continue;
+		answer->found = RETRY;
+		answer->error = str_of(arena_printf(arena, STRF ": %s",
+		    STRV(word), strerror(error)));
+	}
+	answer->value = error == 0 ? arena_str(arena, buf_view(&out)) : STR("");
+	buf_free(&out);
 }
 
 /* --- UNIX sockets --- */

@@ -88,6 +88,8 @@ struct smtp {				/* the process */
 	struct tls_side	*tls;		/* NULL: never any TLS */
 	struct tls_agent *tls_agent;	/* NULL: no certificate of ours */
 	unsigned	 tls_level;	/* enum tls_level of tls.h */
+	struct tls_tlsa	*anchors;	/* smtp_tls_trust_anchor_file */
+	size_t		 nanchors;
 	uint64_t	 tls_loglevel;
 	bool		 probed;	/* dnssec_probe was asked */
 	/* Tables, as they were at the start: */
@@ -304,6 +306,8 @@ struct session {			/* one server, from connect to close */
 	struct tls	 *tls;		/* lives in the stream; NULL: none */
 	struct tls_policy *tls_policy;	/* NULL: not known yet */
 	struct str	  policy_key;	/* that is asked for next */
+	unsigned	  site_level;	/* enum tls_level: smtp_tls_per_site */
+	bool		  site_host;	/* ... of its host, too */
 	struct dns_query *tlsa;
 	unsigned	  tlsa_tries;
 	bool		  wrap, no_tls;	/* TLS from the first byte; none */

@@ -7,6 +7,9 @@
  * without it when the message has waited for minimal_backoff_time: as
  * Postfix, so that one fault does not give a message away.
  */
+#include <fcntl.h>
+#include <stdio.h>
+
 #include "smtp/tls.h"
 
 static void	on_handshake(void *ctx, bool ok);
@@ -15,6 +18,7 @@ static void	go(struct session *);
 static const struct tls_ops tls_ops = { on_handshake };
 
 #define WORDS_MAX	64	/* names or fingerprints to match */
+#define ANCHORS_MAX	(1 << 20)	/* bytes of smtp_tls_trust_anchor_file */
 
 /* --- what main.cf says --- */
 
@@ -32,6 +36,38 @@ has_certificate(struct smtp *s, struct conf *conf)
 			return true;
 	}
 	return false;
+}
+
+/* Before privileges go: the root is empty then. */
+static void
+read_anchors(struct smtp *s, struct problems *p)
+{
+	struct str rest = s->conf.tls_trust_anchor_file, path;
+	struct arena *arena;
+	struct buf pem, why;
+	int error = 0;
+
+	if (rest.n == 0)
+		return;
+	arena = arena_new(ANCHORS_MAX * 4);	/* stays */
+	buf_init(&pem, ANCHORS_MAX);
+	buf_init(&why, 1000);
+	while (error == 0 && conf_list_next(&rest, &path)) {
+		error = file_read(AT_FDCWD, arena_cstr(arena, path),
+		    ANCHORS_MAX, &pem);
+		buf_putc(&pem, '\n');
+		if (error != 0)
+			buf_printf(&why, STRF ": %s", STRV(path),
+			    strerror(error));
+	}
+	if (error == 0)
+		s->nanchors = tls_anchors_read(buf_view(&pem), arena,
+		    &s->anchors, &why);
+	if (s->nanchors == 0)
+		problem_add(p, true, NULL, 0, "%s_tls_trust_anchor_file: %s",
+		    s->lmtp ? "lmtp" : "smtp", buf_cstr(&why));
+	buf_free(&pem);
+	buf_free(&why);
 }
 
 void
@@ -54,9 +90,13 @@ starttls_open(struct smtp *s, struct problems *p)
 	if (!str_number(c->tls_loglevel, &s->tls_loglevel))
 		problem_add(p, true, NULL, 0, "%s_tls_loglevel: give a number "
 		    "from 0 to 4", me);
+	if (c->tls_policy_maps.n > 0 && c->tls_per_site.n > 0)
+		log_warn("%s_tls_per_site is ignored, since %s_tls_policy_maps "
+		    "is not empty", me, me);
 	if (s->tls_level <= LEVEL_NONE && c->tls_policy_maps.n == 0 &&
-	    !c->tls_wrappermode)
+	    c->tls_per_site.n == 0 && !c->tls_wrappermode)
 		return;
+	read_anchors(s, p);
 	buf_init(&why, 2000);
 	if (has_certificate(s, conf))
 		s->tls_agent = tls_agent_new(s->service);
@@ -78,7 +118,7 @@ starttls_open(struct smtp *s, struct problems *p)
 bool
 starttls_varies(const struct smtp *s)
 {
-	return s->conf.tls_policy_maps.n > 0 ||
+	return s->conf.tls_policy_maps.n > 0 || s->conf.tls_per_site.n > 0 ||
 	    s->tls_level >= LEVEL_PROVED;
 }
 
@@ -200,6 +240,16 @@ server_name(const struct session *s)
 	return p->servername;
 }
 
+static void
+put_records(struct buf *key, const struct tls_tlsa *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		buf_printf(key, " %u%u%u", v[i].usage, v[i].selector,
+		    v[i].matching);
+		base64_encode(v[i].data, key);
+	}
+}
+
 /* All that a session's proof rests on. */
 static struct str
 session_key(struct session *s, const struct tls_want *w)
@@ -215,11 +265,8 @@ session_key(struct session *s, const struct tls_want *w)
 	    STRV(p->match));
 	for (size_t i = 0; i < w->nnames; i++)
 		buf_printf(&key, " " STRF, STRV(w->names[i]));
-	for (size_t i = 0; i < p->ntlsa; i++) {
-		buf_printf(&key, " %u%u%u", p->tlsa[i].usage,
-		    p->tlsa[i].selector, p->tlsa[i].matching);
-		base64_encode(p->tlsa[i].data, &key);
-	}
+	put_records(&key, w->tlsa, w->ntlsa);
+	put_records(&key, w->anchors, w->nanchors);
 	out = key.full ? STR("") : arena_str(s->arena, buf_view(&key));
 	buf_free(&key);
 	return out;
@@ -242,7 +289,11 @@ go(struct session *s)
 		w.nprints = match.n;
 	else
 		w.nnames = match.n;
-	w.exclude = p->level > LEVEL_MAY ? str_of(arena_printf(s->arena, STRF
+	if (p->level == LEVEL_VERIFY || p->level == LEVEL_SECURE) {
+		w.anchors = p->own_anchors ? p->anchors : s->smtp->anchors;
+		w.nanchors = p->own_anchors ? p->nanchors : s->smtp->nanchors;
+	}
+	w.exclude = p->level > LEVEL_MAY && !p->own_exclude ? str_of(arena_printf(s->arena, STRF
 	    " " STRF, STRV(p->exclude), STRV(
 	    s->smtp->conf.tls_mandatory_exclude_ciphers))) : p->exclude;
 	w.server_name = server_name(s);

@@ -20,7 +20,13 @@ struct tls_policy {		/* texts: of the conf, or an arena */
 	enum tls_level	level;
 	struct str	match;		/* words, as *_cert_match has them */
 	struct str	protocols, grade, exclude, servername;
+	bool		own_exclude;	/* exclude= instead of main.cf's */
 	bool		reuse;
+	bool		own_anchors;	/* tafile= instead of main.cf's */
+	struct str	mx_patterns;	/* of MTA-STS: the hosts' names; or "" */
+	struct str	mx_domain;	/* whose they are */
+	const struct tls_tlsa *anchors;
+	size_t		nanchors;
 	/* Of DANE: */
 	struct tls_tlsa	tlsa[TLSA_MAX];
 	size_t		ntlsa;
@@ -36,6 +42,13 @@ void		 tls_policy_default(const struct smtp_conf *,
  */
 const char	*tls_policy_parse(const struct smtp_conf *, struct str value,
 		    struct arena *, struct tls_policy *);
+/* RFC 8461 4.1: "*.example" is one label more. No patterns: any host. */
+bool		 tls_mx_allowed(const struct tls_policy *, struct str host);
+/*
+ * What smtp_tls_per_site says beside what it said before of the destination
+ * (LEVEL_INVALID: nothing). False: an unknown word.
+ */
+bool		 tls_site_level(struct str word, enum tls_level *);
 /* The level that main.cf gives, with its older names. */
 enum tls_level	 tls_level_of(const struct smtp_conf *);
 

@@ -12,6 +12,8 @@
 #include "smtp/tls.h"
 
 static void	ask_next(struct session *);
+static void	ask_site(struct session *);
+static void	on_anchors(void *ctx, enum found, struct str pem);
 static void	without(struct session *, enum tls_level instead,
 		    const char *why);
 static void	on_policy(void *ctx, enum found, struct str value);
@@ -43,11 +45,14 @@ tls_find(struct session *s)
 	if (s->port == 0 || s->smtp->tls == NULL) {
 		s->tls_policy->level = LEVEL_NONE;
 		found(s);
-	} else if (c->tls_policy_maps.n == 0)
+	} else if (c->tls_policy_maps.n == 0 && c->tls_per_site.n == 0)
 		found(s);
 	else {
 		s->policy_key = arena_str(s->arena, route_site(s->d));
-		ask_next(s);
+		if (c->tls_policy_maps.n > 0)
+			ask_next(s);
+		else
+			ask_site(s);
 	}
 }
 
@@ -57,12 +62,18 @@ tls_find_cancel(struct session *s)
 	dns_cancel(&s->tlsa);
 }
 
+static const char *
+maps_name(const struct session *s)
+{
+	return s->smtp->lmtp ? "lmtp_tls_policy_maps" : "smtp_tls_policy_maps";
+}
+
 /* The next hop as it is; of a domain also .parent, .tld. */
 static void
 ask_next(struct session *s)
 {
-	s->ask = ask_map(s->smtp, s->smtp->lmtp ? "lmtp_tls_policy_maps" :
-	    "smtp_tls_policy_maps", MAP_KEY, s->policy_key, on_policy, s);
+	s->ask = ask_map(s->smtp, maps_name(s), MAP_KEY, s->policy_key,
+	    on_policy, s);
 }
 
 static bool
@@ -102,6 +113,11 @@ on_policy(void *ctx, enum found result, struct str value)
 	}
 	wrong = tls_policy_parse(&s->smtp->conf, value, s->arena,
 	    s->tls_policy);
+	if (wrong == NULL && s->tls_policy->own_anchors) {
+		s->ask = ask_map(s->smtp, maps_name(s), MAP_ANCHORS,
+		    s->policy_key, on_anchors, s);
+		return;
+	}
 	if (wrong == NULL) {
 		found(s);
 		return;
@@ -109,6 +125,72 @@ on_policy(void *ctx, enum found result, struct str value)
 	log_warn("TLS policy for " STRF ": %s: " STRF,
 	    STRV(route_site(s->d)), wrong, STRV(value));
 	tls_refused(s, "4.7.5", "client TLS configuration problem");
+}
+
+static void
+on_anchors(void *ctx, enum found result, struct str pem)
+{
+	struct session *s = ctx;
+	struct tls_policy *p = s->tls_policy;
+	struct tls_tlsa *v;
+	struct buf why;
+
+	s->ask = NULL;
+	buf_init(&why, 1000);
+	if (result == FOUND)
+		p->nanchors = tls_anchors_read(pem, s->arena, &v, &why);
+	if (p->nanchors == 0) {
+		log_warn("TLS policy for " STRF ": tafile: %s",
+		    STRV(route_site(s->d)), result != FOUND ?
+		    "can't be read" : buf_cstr(&why));
+		tls_refused(s, "4.7.5", "client TLS configuration problem");
+	} else {
+		p->anchors = v;
+		found(s);
+	}
+	buf_free(&why);
+}
+
+/* --- smtp_tls_per_site: of the destination and of the host --- */
+
+static void
+on_site(void *ctx, enum found result, struct str value)
+{
+	struct session *s = ctx;
+	enum tls_level level = (enum tls_level)s->site_level;
+
+	s->ask = NULL;
+	if (result == RETRY) {
+		tls_refused(s, "4.3.0", "Temporary lookup error");
+		return;
+	}
+	if (result == FOUND && !tls_site_level(value, &level)) {
+		log_warn("%s_tls_per_site: unknown TLS policy '" STRF "' for "
+		    STRF, s->smtp->lmtp ? "lmtp" : "smtp", STRV(value),
+		    STRV(s->policy_key));
+		tls_refused(s, "4.7.5", "client TLS configuration problem");
+		return;
+	}
+	s->site_level = level;
+	if (!s->site_host && !str_eq_nocase(s->policy_key, s->host)) {
+		s->site_host = true;
+		s->policy_key = s->host;
+		ask_site(s);
+		return;
+	}
+	/* MAY is for many; what main.cf says may be more. */
+	if (level == LEVEL_INVALID || (level == LEVEL_MAY &&
+	    s->smtp->tls_level > LEVEL_MAY))
+		level = (enum tls_level)s->smtp->tls_level;
+	tls_policy_default(&s->smtp->conf, level, s->tls_policy);
+	found(s);
+}
+
+static void
+ask_site(struct session *s)
+{
+	s->ask = ask_map(s->smtp, s->smtp->lmtp ? "lmtp_tls_per_site" :
+	    "smtp_tls_per_site", MAP_KEY, s->policy_key, on_site, s);
 }
 
 /* --- DANE --- */
@@ -198,6 +280,14 @@ found(struct session *s)
 	struct str insecure = s->smtp->conf.tls_dane_insecure_mx_policy;
 	bool mx_secure = true;
 
+	if (!tls_mx_allowed(p, s->host)) {
+		log_warn("MX name '" STRF "' does not match STS MX pattern for '"
+		    STRF "'", STRV(s->host), STRV(p->mx_domain));
+		tls_refused(s, "4.7.5", "MX name " STRF " does not match the "
+		    "MTA-STS policy of " STRF, STRV(s->host),
+		    STRV(p->mx_domain));
+		return;
+	}
 	if (s->wrap && p->level < LEVEL_ENCRYPT)
 		tls_policy_default(&s->smtp->conf, LEVEL_ENCRYPT, p);
 	if (p->level != LEVEL_DANE && p->level != LEVEL_DANE_ONLY) {

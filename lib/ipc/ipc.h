@@ -90,7 +90,7 @@ enum { RUN_FROM = 1 << 0, RUN_RETURN_PATH = 1 << 1, RUN_ORIGINAL = 1 << 2,
 	RUN_DELIVERED = 1 << 3, RUN_QUOTE_FROM = 1 << 4, RUN_DOTS = 1 << 5,
 	RUN_BLANK = 1 << 6 };
 enum { LOCK_FCNTL = 1 << 0, LOCK_DOTLOCK = 1 << 1, LOCK_FLOCK = 1 << 2 };
-enum map_kind { MAP_KEY, MAP_ADDRESS };	/* as it is; in parts of an address */
+enum map_kind { MAP_KEY, MAP_ADDRESS, MAP_ANCHORS };	/* of ipc.def */
 /* EXACT: subject itself, then subject_addr. */
 enum access_kind { ACCESS_CLIENT, ACCESS_DOMAIN, ACCESS_ADDRESS,
 	ACCESS_IP, ACCESS_KEY, ACCESS_EXACT,

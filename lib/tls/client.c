@@ -176,13 +176,39 @@ keep_wanted(struct tls *t, const struct tls_want *w)
 	t->wanted = k;
 }
 
+static bool
+add_records(struct tls *t, const struct tls_tlsa *v, size_t n,
+    struct buf *why)
+{
+	int added = 0;
+
+	for (size_t i = 0; i < n; i++)
+		added += SSL_dane_tlsa_add(t->ssl, (uint8_t)v[i].usage,
+		    (uint8_t)v[i].selector, (uint8_t)v[i].matching,
+		    (const unsigned char *)v[i].data.p, v[i].data.n) > 0;
+	if (added == 0)
+		why_openssl(why, "TLSA records");
+	ERR_clear_error();
+	return added > 0;
+}
+
+/* No base name: names are compared by client_check(), as always. */
+static bool
+set_anchors(struct tls *t, const struct tls_want *w, struct buf *why)
+{
+	if (SSL_dane_enable(t->ssl, NULL) <= 0) {
+		why_openssl(why, "trust anchors");
+		return false;
+	}
+	return add_records(t, w->anchors, w->nanchors, why);
+}
+
 /* The base name and the others are who a DANE-TA certificate may be for. */
 static bool
 set_dane(struct tls *t, const struct tls_want *w, struct buf *why)
 {
 	char *base = mem_copy(w->base), *name;
 	bool good = SSL_dane_enable(t->ssl, base) > 0;
-	int added = 0;
 
 	mem_free(base);
 	SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -191,15 +217,9 @@ set_dane(struct tls *t, const struct tls_want *w, struct buf *why)
 		good = SSL_add1_host(t->ssl, name) == 1;
 		mem_free(name);
 	}
-	for (size_t i = 0; good && i < w->ntlsa; i++)
-		added += SSL_dane_tlsa_add(t->ssl, (uint8_t)w->tlsa[i].usage,
-		    (uint8_t)w->tlsa[i].selector,
-		    (uint8_t)w->tlsa[i].matching,
-		    (const unsigned char *)w->tlsa[i].data.p,
-		    w->tlsa[i].data.n) > 0;
-	if (!good || added == 0)
+	if (!good)
 		why_openssl(why, "TLSA records");
-	return good && added > 0;
+	return good && add_records(t, w->tlsa, w->ntlsa, why);
 }
 
 struct tls *
@@ -210,7 +230,8 @@ tls_connect(struct tls_side *side, struct stream *stream,
 	struct tls *t = session_make(side, stream, ops, ctx);
 	char *name = mem_copy(w->server_name);
 	bool good = offer(t, w, why) && (w->ntlsa == 0 ||
-	    set_dane(t, w, why));
+	    set_dane(t, w, why)) && (w->nanchors == 0 ||
+	    set_anchors(t, w, why));
 
 	if (good && *name != '\0')
 		good = SSL_set_tlsext_host_name(t->ssl, name) == 1;

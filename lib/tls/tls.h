@@ -101,6 +101,9 @@ struct tls_want {
 	const struct tls_tlsa *tlsa;
 	size_t		ntlsa;
 	struct str	base;
+	/* Or trust anchors, beside names: of tls_anchors_read(). */
+	const struct tls_tlsa *anchors;
+	size_t		nanchors;
 	/* Sessions with the same key may be resumed; "" for none. */
 	struct str	key;
 };
@@ -108,6 +111,13 @@ struct tls_want {
 struct tls	*tls_connect(struct tls_side *, struct stream *,
 		    const struct tls_want *, const struct tls_ops *, void *ctx,
 		    struct buf *why);
+/*
+ * Certificates and public keys of PEM text, as what the chain of a server (or
+ * its own certificate) must have; their data is in the arena. The number of
+ * records, 0: there are none, or *why tells what is wrong.
+ */
+size_t		 tls_anchors_read(struct str pem, struct arena *,
+		    struct tls_tlsa **, struct buf *why);
 /* Is that record one that SMTP uses (RFC 7672 3.1), by a digest we know? */
 bool		 tls_tlsa_usable(const struct tls_tlsa *, struct str digests);
 /* "mx.example" of a certificate against a wanted name (pure). */

@@ -13,6 +13,7 @@
 #include "tls/internal.h"
 
 #define FILE_MAX	(1 << 20)
+#define ANCHORS_MAX	200	/* of a server */
 
 /* "9d04f354.0" */
 static bool
@@ -82,4 +83,54 @@ trust_default(SSL_CTX *ctx, struct buf *why)
 	(void)trust_directory(ctx, X509_get_default_cert_dir(), &none);
 	buf_free(&none);
 	return true;
+}
+
+/* --- trust anchors: TLSA records that nobody published --- */
+
+/* OpenSSL's DANE-TA is for issuers; a server's own certificate counts, too. */
+static size_t
+add_anchor(struct tls_tlsa *v, size_t n, unsigned selector, struct str data)
+{
+	for (unsigned usage = 2; usage <= 3; usage++)
+		v[n++] = (struct tls_tlsa){ .usage = usage,
+		    .selector = selector, .data = data };
+	return n;
+}
+
+size_t
+tls_anchors_read(struct str pem, struct arena *arena, struct tls_tlsa **out,
+    struct buf *why)
+{
+	struct tls_tlsa *v = arena_alloc(arena, ANCHORS_MAX * sizeof(*v));
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	char *name, *header;
+	unsigned char *data;
+	size_t n = 0;
+	long length;
+
+	ERR_clear_error();
+	while (n + 2 <= ANCHORS_MAX &&
+	    PEM_read_bio(bio, &name, &header, &data, &length) == 1) {
+		struct str der = arena_str(arena,
+		    (struct str){ (const char *)data, (size_t)length });
+
+		if (strcmp(name, PEM_STRING_X509) == 0 ||
+		    strcmp(name, PEM_STRING_X509_OLD) == 0)
+			n = add_anchor(v, n, 0, der);
+		else if (strcmp(name, PEM_STRING_PUBLIC) == 0)
+			n = add_anchor(v, n, 1, der);
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_free(data);
+	}
+	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+		why_openssl(why, n + 2 > ANCHORS_MAX ? "too many trust "
+		    "anchors" : "malformed trust anchors");
+		n = 0;
+	} else if (n == 0)
+		buf_puts(why, "no certificate and no public key");
+	ERR_clear_error();
+	BIO_free(bio);
+	*out = v;
+	return n;
 }

@@ -240,6 +240,92 @@ def test_dane_zones():
             dns.remove("_%d._tcp.%s" % (i.tcp, name))
 
 
+def verdicts(i, wanted):
+    """{recipient: text that its result has}."""
+    send(i, *wanted)
+    for to, want in wanted.items():
+        status, text = result(i, to)
+        need(want in status + " " + text, to, want, status, text, i.log()[-1500:])
+
+
+def test_trust_anchors():
+    """smtp_tls_trust_anchor_file and tafile=: these alone are believed."""
+    with world(["smtp_tls_security_level = secure"]) as (i, servers, _):
+        key = os.path.join(i.etc, "key.pem")
+        with open(key, "w") as f:
+            f.write(openssl("x509", "-in", i.ca.cert, "-noout", "-pubkey"))
+        private = os.path.join(i.etc, "private.pem")
+        with open(private, "w") as f, open(i.certs["good"][0]) as secret:
+            f.write(secret.read())
+        os.chmod(private, 0o644)
+        stranger = i.ca.self_signed("stranger", ["stranger.test"])[1]
+        lines = ["ca.good.test secure tafile=" + i.ca.cert, "key.good.test secure tafile=" + key,
+                 "two.good.test secure { tafile = %s } tafile=%s" % (stranger, i.ca.cert),
+                 "no.good.test secure tafile=" + stranger, "ca.wrong.test secure tafile=" + i.ca.cert,
+                 "ca.expired.test secure tafile=" + i.ca.cert, "own.self.test verify tafile=" + i.certs["self"][1],
+                 "gone.good.test secure tafile=/nonexistent", "none.good.test secure tafile=" + private,
+                 "may.good.test may tafile=" + i.ca.cert]
+        policy(i, lines)
+        verdicts(i, {
+            "u@ca.good.test": "sent", "u@key.good.test": "sent", "u@two.good.test": "sent",
+            "u@no.good.test": NOT_TRUSTED, "u@ca.wrong.test": NOT_VERIFIED, "u@ca.expired.test": NOT_TRUSTED,
+            "u@own.self.test": "sent", "u@gone.good.test": "client TLS configuration problem",
+            "u@none.good.test": "client TLS configuration problem",
+            "u@may.good.test": "client TLS configuration problem", "u@other.good.test": "sent"})
+        need("tafile: no certificate and no public key" in i.log(), i.log()[-2000:])
+        # main.cf's: the authority of smtp_tls_CAfile is not asked any more.
+        i.set("smtp_tls_trust_anchor_file = " + stranger)
+        policy(i, lines)
+        verdicts(i, {"v@other.good.test": NOT_TRUSTED, "v@ca.good.test": "sent"})
+        i.set("smtp_tls_trust_anchor_file = %s, %s" % (stranger, key))
+        policy(i, lines)
+        verdicts(i, {"w@other.good.test": "sent", "w@no.good.test": NOT_TRUSTED, "w@x.self.test": NOT_TRUSTED})
+        i.set("smtp_tls_trust_anchor_file = /nonexistent")
+        status, out, err = i.run("postern", "-c", i.etc, "check", check=False)
+        need(status != 0 and "smtp_tls_trust_anchor_file: /nonexistent: No such file" in out + err, out, err)
+
+
+def test_sts_patterns():
+    """smtp_tls_enforce_sts_mx_patterns: hosts that the policy does not name get nothing."""
+    with world() as (i, servers, _):
+        sts = " policy_type=sts policy_domain=good.test policy_ttl=9 { policy_string = version: STSv1 }"
+        lines = ["a.good.test secure match=mx.good.test mx_host_pattern=mx.good.test" + sts,
+                 "b.good.test secure match=.good.test mx_host_pattern=*.good.test" + sts,
+                 "c.good.test secure match=mx.good.test mx_host_pattern=mx2.good.test" + sts,
+                 # The certificate is another host's of the same policy.
+                 "d.wrong.test secure match=mx.elsewhere.test:mx.wrong.test mx_host_pattern=mx.wrong.test " + sts]
+        policy(i, lines)
+        verdicts(i, {"u@a.good.test": "sent", "u@b.good.test": "sent",
+                     "u@c.good.test": "MX name mx.good.test does not match", "u@d.wrong.test": NOT_VERIFIED})
+        need("MX name 'mx.good.test' does not match STS MX pattern for 'good.test'" in i.log())
+        need(len(servers["good"].mails) == 2 and not servers["wrong"].mails)
+        i.set("smtp_tls_enforce_sts_mx_patterns = no")
+        policy(i, lines)
+        verdicts(i, {"v@c.good.test": "sent", "v@d.wrong.test": "sent"})
+
+
+def test_per_site():
+    """smtp_tls_per_site: the old form, by next hop and by host."""
+    with world(["smtp_tls_security_level = encrypt"]) as (i, servers, _):
+        i.set("smtp_tls_per_site = inline:{{none.good.test = NONE}, {must.wrong.test = MUST}, {may.good.test = MAY}, "
+              "{mx.self.test = MUST_NOPEERMATCH}, {must.self.test = MUST}, {odd.good.test = encrypt}, "
+              "{mx.expired.test = NONE}, {any.expired.test = MAY}}")
+        i.reload()
+        verdicts(i, {"u@none.good.test": "sent", "u@must.wrong.test": NOT_VERIFIED, "u@x.self.test": "sent",
+                     "u@must.self.test": NOT_TRUSTED, "u@odd.good.test": "client TLS configuration problem",
+                     "u@any.expired.test": "sent"})
+        need([m[0] for m in servers["good"].mails] == [False], servers["good"].mails)
+        need([m[0] for m in servers["expired"].mails] == [False], "NONE is more than MAY")
+        need([m[0] for m in servers["self"].mails] == [True])
+        # MAY of main.cf's encrypt is encrypt.
+        verdicts(i, {"u@may.good.test": "sent"})
+        need(servers["good"].mails[-1][0])
+        i.set("smtp_tls_policy_maps = inline:{none.good.test=may}")
+        i.reload()
+        verdicts(i, {"v@none.good.test": "sent"})
+        need(servers["good"].mails[-1][0] and "smtp_tls_per_site is ignored" in i.log())
+
+
 def test_what_servers_refuse():
     modes = {"good": "plain", "expired": "refuse", "wrong": "break", "self": "inject"}
     with world(modes=modes) as (i, servers, _):

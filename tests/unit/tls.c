@@ -1,7 +1,7 @@
 /*
  * tls: a server on a socket pair, with keys of each kind that are "elsewhere"
  * (answers come from a timer), against a plain OpenSSL client; what may be
- * signed; what main.cf's words become.
+ * signed; what main.cf's words become. Policies: tls_policy.c.
  */
 #include <sys/socket.h>
 #include <netinet/in.h>
@@ -17,7 +17,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include "smtp/tls.h"
 #include "sys/sys.h"
 #include "tls/internal.h"
 #include "tests/unit/loop_rig.h"
@@ -657,90 +656,6 @@ test_names_match(void **state)
 
 /* RFC 7672 3.1, RFC 7671 4: what SMTP uses. */
 static void
-test_tlsa(void **state)
-{
-	static const char bytes[64] = "x";
-	static const struct {
-		unsigned usage, selector, matching; size_t n;
-		const char *digests; bool usable;
-	} rows[] = {
-		{ 3, 1, 1, 32, "sha512 sha256", true },
-		{ 3, 1, 1, 31, "sha512 sha256", false },
-		{ 3, 0, 2, 64, "sha512 sha256", true },
-		{ 3, 0, 2, 64, "sha256", false },
-		{ 2, 0, 0, 40, "sha256", true },
-		{ 2, 0, 0, 0, "sha256", false },
-		{ 0, 1, 1, 32, "sha256", false },
-		{ 1, 1, 1, 32, "sha256", false },
-		{ 4, 1, 1, 32, "sha256", false },
-		{ 3, 2, 1, 32, "sha256", false },
-		{ 3, 1, 3, 32, "sha256", false },
-		{ 3, 1, 1, 32, "", false },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < nitems(rows); i++) {
-		struct tls_tlsa r = { rows[i].usage, rows[i].selector,
-			rows[i].matching, { bytes, rows[i].n } };
-
-		if (tls_tlsa_usable(&r, str_of(rows[i].digests)) !=
-		    rows[i].usable)
-			fail_msg("row %zu", i);
-	}
-}
-
-static void
-test_policies(void **state)
-{
-	static const struct {
-		const char *value; enum tls_level level; const char *match;
-	} rows[] = {
-		{ "none", LEVEL_NONE, "" },
-		{ "may ciphers=high", LEVEL_MAY, "" },
-		{ "ENCRYPT protocols=TLSv1.3", LEVEL_ENCRYPT, "" },
-		{ "verify", LEVEL_VERIFY, "hostname" },
-		{ "secure", LEVEL_SECURE, "nexthop, dot-nexthop" },
-		{ "secure match=a:.b match=c", LEVEL_SECURE, "a:.b:c" },
-		{ "fingerprint match=AA:BB", LEVEL_FINGERPRINT, "AA:BB" },
-		{ "dane-only, servername=x", LEVEL_DANE_ONLY, "" },
-		{ "secure policy_type=sts mx_host_pattern=*.a", LEVEL_SECURE,
-		    "nexthop, dot-nexthop" },
-		{ "", LEVEL_INVALID, "no level" },
-		{ "maybe", LEVEL_INVALID, "unknown level" },
-		{ "none match=a", LEVEL_INVALID, "level none has no" },
-		{ "encrypt match=a", LEVEL_INVALID, "match= needs" },
-		{ "fingerprint", LEVEL_INVALID, "nothing to match" },
-		{ "secure match", LEVEL_INVALID, "name=value" },
-		{ "secure match=", LEVEL_INVALID, "name=value" },
-		{ "secure tafile=/x", LEVEL_INVALID, "unknown attribute" },
-		{ "may connection_reuse=3", LEVEL_INVALID, "yes or no" },
-	};
-	struct smtp_conf conf = { .tls_verify_cert_match = STR("hostname"),
-		.tls_secure_cert_match = STR("nexthop, dot-nexthop"),
-		.tls_mandatory_ciphers = STR("medium"),
-		.tls_ciphers = STR("medium") };
-	struct arena *a = arena_new(65536);
-
-	(void)state;
-	for (size_t i = 0; i < nitems(rows); i++) {
-		struct tls_policy p = { .level = LEVEL_INVALID };
-		const char *wrong = tls_policy_parse(&conf,
-		    str_of(rows[i].value), a, &p);
-
-		if (rows[i].level == LEVEL_INVALID) {
-			if (wrong == NULL ||
-			    strstr(wrong, rows[i].match) == NULL)
-				fail_msg("%s: %s", rows[i].value,
-				    wrong != NULL ? wrong : "taken");
-		} else if (wrong != NULL || p.level != rows[i].level ||
-		    !str_eq(p.match, str_of(rows[i].match)))
-			fail_msg("%s: %s", rows[i].value,
-			    wrong != NULL ? wrong : "not as it should be");
-	}
-	arena_free(&a);
-}
-
-static void
 test_identity(void **state)
 {
 	struct buf pem, other, why;
@@ -792,8 +707,6 @@ main(void)
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_names_match),
-		cmocka_unit_test(test_tlsa),
-		cmocka_unit_test(test_policies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
