@@ -7,6 +7,7 @@
 # make tlscheck     testssl.sh and sslscan find nothing (some minutes)
 # make bench        Postern beside Postfix, in one run, with ratios
 # make peers        mail to and from Postfix, Exim, OpenSMTPD; into Dovecot (root)
+# make reference    POSTFIX_SOURCE=DIR: Postfix's own test cases, replayed
 # make install      DESTDIR= PREFIX=
 #
 # Every folder of lib/ is a room. Every main*.c elsewhere is a program:
@@ -145,6 +146,8 @@ bench-queue: all
 # Beside other mail servers, each in a root of its own (root).
 peers: all
 	@tests/peers/run
+reference: all
+	@tests/reference/run $(POSTFIX_SOURCE)
 tlscheck: all
 	@tests/tlscheck
 programs: all manuals
@@ -153,7 +156,7 @@ programs: all manuals
 clean:
 	rm -rf build
 
-.PHONY: all links manuals takeover fill units fuzzers check quick fuzz soak bench peers \
+.PHONY: all links manuals takeover fill units fuzzers check quick fuzz soak bench peers reference \
     bench-queue programs clean
 .SECONDARY:
 -include $(shell find $B \( -path '*/peer' -o -path '*/peers' -o -path '*/programs' \) -prune -o -name '*.d' -type f -print 2>/dev/null)

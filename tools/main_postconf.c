@@ -9,22 +9,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "table/table.h"
+#include "tls/tls.h"
 #include "tools/postconf.h"
 
 #define MEM_MAX (1u << 30)
 
 /* Options by their bit, for messages. */
 static const char *const option_names[] = {
-	"-a", "-A", "-b", "-C", "-d", "-e", "-f", "-F", "-h", "-H", "-j",
-	"-l", "-m", "-M", "-n", "-o", "-p", "-P", "-t", "-x", "-X", "-#",
-	"--manual",
+	"-a", "-A", "-b", "-d", "-e", "-f", "-F", "-h", "-H", "-j", "-l",
+	"-m", "-M", "-n", "-o", "-p", "-P", "-t", "-T", "-x", "-X", "-#",
+	"-PP", "--manual",
 };
 
 /* At most one of each row; the first row are the major modes. */
 static const unsigned one_of[] = {
 	SHOW_SASL_SERVER | SHOW_SASL_CLIENT | BOUNCE_EXPAND | SHOW_LOCKS |
-	    SHOW_TYPES | BOUNCE_DUMP | MAIN_PARAM | ANY_MASTER,
-	EDIT | COMMENT_OUT | EXCLUDE,
+	    SHOW_TYPES | BOUNCE_DUMP | MAIN_PARAM | ANY_MASTER | SHOW_TLS,
+	ALL_PARAMS | EDIT | COMMENT_OUT | EXCLUDE,
 	SHOW_DEFAULTS | EDIT | SHOW_SET | COMMENT_OUT | EXCLUDE,
 	FOLD | EDIT | COMMENT_OUT | EXCLUDE,
 	EVALUATE | EDIT | COMMENT_OUT | EXCLUDE,
@@ -36,19 +37,20 @@ static const unsigned one_of[] = {
 static const struct { unsigned option, with; } goes_with[] = {
 	{ SHOW_SASL_SERVER, 0 }, { SHOW_SASL_CLIENT, 0 },
 	{ BOUNCE_EXPAND, 0 }, { SHOW_LOCKS, 0 }, { SHOW_TYPES, 0 },
-	{ BOUNCE_DUMP, 0 },
+	{ BOUNCE_DUMP, 0 }, { SHOW_TLS, 0 },
 	{ MAIN_PARAM, EDIT | EXCLUDE | COMMENT_OUT | FOLD | HIDE_NAME |
-	    PARAM_CLASS | EVALUATE | SHOW_DEFAULTS | SHOW_SET | OVERRIDE |
+	    EVALUATE | SHOW_DEFAULTS | SHOW_SET | OVERRIDE |
 	    HIDE_VALUE | AS_JSON | MANUAL },
 	{ MASTER_ENTRY, EDIT | EXCLUDE | COMMENT_OUT | FOLD | OVERRIDE |
 	    EVALUATE | AS_JSON },
 	{ MASTER_FIELD, EDIT | FOLD | HIDE_NAME | OVERRIDE | EVALUATE |
 	    HIDE_VALUE | AS_JSON },
 	{ MASTER_PARAM, EDIT | EXCLUDE | FOLD | HIDE_NAME | OVERRIDE |
-	    EVALUATE | HIDE_VALUE | AS_JSON },
+	    EVALUATE | HIDE_VALUE | AS_JSON | ALL_PARAMS },
+	{ ALL_PARAMS, FOLD | HIDE_NAME | OVERRIDE | EVALUATE | HIDE_VALUE |
+	    AS_JSON | MASTER_PARAM },
 	{ AS_JSON, MAIN_PARAM | ANY_MASTER | OVERRIDE | EVALUATE | SHOW_SET |
-	    SHOW_DEFAULTS },
-	{ PARAM_CLASS, MAIN_PARAM | SHOW_DEFAULTS | SHOW_SET },
+	    SHOW_DEFAULTS | ALL_PARAMS },
 };
 
 static const char *
@@ -120,6 +122,8 @@ usage(void)
 	    "[-M (master.cf)] [-n (non-default parameters)] "
 	    "[-o name=value (override parameter value)] "
 	    "[-p (main.cf, default)] [-P (master.cf parameters)] [-q (quiet)] "
+	    "[-t (bounce templates)] "
+	    "[-T compile-version|run-version|public-key-algorithms] "
 	    "[-v (verbose)] [-x (expand parameter values)] [-X (exclude)] "
 	    "[-# (comment-out)] [name...]");
 }
@@ -135,23 +139,29 @@ parse_options(struct postconf *pc, int argc, char **argv,
 		{ 'H', HIDE_VALUE }, { 'j', AS_JSON }, { 'l', SHOW_LOCKS },
 		{ 'm', SHOW_TYPES }, { 'M', MASTER_ENTRY }, { 'n', SHOW_SET },
 		{ 'p', MAIN_PARAM }, { 'P', MASTER_PARAM },
-		{ 't', BOUNCE_DUMP }, { 'x', EVALUATE }, { 'X', EXCLUDE },
+		{ 't', BOUNCE_DUMP }, { 'T', SHOW_TLS }, { 'x', EVALUATE },
+		{ 'X', EXCLUDE },
 		{ '#', COMMENT_OUT }, { 'Y', MANUAL },
 	};
 	int c;
 
 	while ((c = getopt(argc, argv,
-	    "aAbc:C:deEfFhHjlmMno:pPqtvxXY#")) != -1) {
+	    "aAbc:C:deEfFhHjlmMno:pPqtT:vxXY#")) != -1) {
 		if (c == '?')
 			usage();
 		if (c == 'c')
 			pc->dir = optarg;
 		if (c == 'q')
 			pc->quiet = true;
-		if (c == 'C') {
-			pc->mode |= PARAM_CLASS;
+		if (c == 'C')
 			pc->classes = class_mask(optarg);
-		}
+		if (c == 'P' && (pc->mode & MASTER_PARAM) != 0)
+			pc->mode |= ALL_PARAMS;
+		if (c == 'T' && (pc->mode & SHOW_TLS) != 0)
+			postconf_fatal("At most one -T <mode> option may be "
+			    "specified");
+		if (c == 'T')
+			pc->tls_mode = optarg;
 		if (c == 'o') {
 			pc->mode |= OVERRIDE;
 			words_insert(overrides, overrides->n, str_of(optarg));
@@ -227,6 +237,21 @@ show_types(void)
 }
 
 static void
+show_tls(const char *mode)
+{
+	if (strcmp(mode, "compile-version") == 0) {
+		puts(tls_version(true));
+	} else if (strcmp(mode, "run-version") == 0) {
+		puts(tls_version(false));
+	} else if (strcmp(mode, "public-key-algorithms") == 0) {
+		puts("ecdsa\ned25519\nrsa");
+	} else {
+		postconf_warn("unknown 'postconf -T' mode: %s", mode);
+		exit(1);
+	}
+}
+
+static void
 run_master(struct postconf *pc, char **args, const struct words *overrides)
 {
 	master_read(pc, true);
@@ -241,7 +266,7 @@ run_master(struct postconf *pc, char **args, const struct words *overrides)
 	else
 		show_entries(pc, args);
 	if (!pc->quiet)
-		names_warn_master(pc);
+		warn_master(pc);
 }
 
 static void
@@ -262,8 +287,8 @@ run_main(struct postconf *pc, char **args, const struct words *overrides)
 		names_user(pc);
 	show_main(pc, args);
 	if (!defaults && !pc->quiet) {
-		names_warn_main(pc);
-		names_warn_master(pc);
+		warn_main(pc);
+		warn_master(pc);
 	}
 }
 
@@ -272,11 +297,21 @@ run(struct postconf *pc, char **args, const struct words *overrides)
 {
 	if ((pc->mode & (BOUNCE_EXPAND | BOUNCE_DUMP)) != 0) {
 		read_main(pc, overrides);
+		if (args[0] != NULL && args[1] != NULL)
+			postconf_fatal("options -b and -t require at most one "
+			    "template file");
 		show_templates(pc, args[0]);
 		return;
 	}
-	if ((pc->mode & (SHOW_SASL_SERVER | SHOW_SASL_CLIENT)) != 0)
-		return;			/* no SASL yet: none to list */
+	if ((pc->mode & (SHOW_SASL_SERVER | SHOW_SASL_CLIENT)) != 0) {
+		puts((pc->mode & SHOW_SASL_SERVER) != 0 ? "cyrus\ndovecot" :
+		    "cyrus");
+		return;
+	}
+	if ((pc->mode & SHOW_TLS) != 0) {
+		show_tls(pc->tls_mode);
+		return;
+	}
 	if ((pc->mode & SHOW_LOCKS) != 0) {
 		puts("flock\nfcntl\ndotlock");
 		return;
@@ -307,6 +342,7 @@ finish(struct postconf *pc)
 	mem_free(pc->entries);
 	mem_free(pc->set.v);
 	mem_free(pc->classes_used.v);
+	mem_free(pc->clients.v);
 	mem_free(pc->list);
 	map_free(&pc->names);
 	conf_free(&pc->conf);
@@ -326,6 +362,7 @@ main(int argc, char **argv)
 	pc.conf = conf_empty(pc.dir);
 	pc.dir = arena_cstr(pc.mem, str_of(conf_dir(pc.conf)));
 	run(&pc, argv + optind, &overrides);
+	warn_end(&pc);
 	mem_free(overrides.v);
 	finish(&pc);
 	if (fflush(stdout) != 0 || ferror(stdout))

@@ -9,13 +9,14 @@
 /* Options, in the order in which messages name them. */
 enum {
 	SHOW_SASL_SERVER = 1 << 0, SHOW_SASL_CLIENT = 1 << 1,
-	BOUNCE_EXPAND = 1 << 2, PARAM_CLASS = 1 << 3, SHOW_DEFAULTS = 1 << 4,
-	EDIT = 1 << 5, FOLD = 1 << 6, MASTER_FIELD = 1 << 7,
-	HIDE_NAME = 1 << 8, HIDE_VALUE = 1 << 9, AS_JSON = 1 << 10,
-	SHOW_LOCKS = 1 << 11, SHOW_TYPES = 1 << 12, MASTER_ENTRY = 1 << 13,
-	SHOW_SET = 1 << 14, OVERRIDE = 1 << 15, MAIN_PARAM = 1 << 16,
-	MASTER_PARAM = 1 << 17, BOUNCE_DUMP = 1 << 18, EVALUATE = 1 << 19,
-	EXCLUDE = 1 << 20, COMMENT_OUT = 1 << 21, MANUAL = 1 << 22,
+	BOUNCE_EXPAND = 1 << 2, SHOW_DEFAULTS = 1 << 3, EDIT = 1 << 4,
+	FOLD = 1 << 5, MASTER_FIELD = 1 << 6, HIDE_NAME = 1 << 7,
+	HIDE_VALUE = 1 << 8, AS_JSON = 1 << 9, SHOW_LOCKS = 1 << 10,
+	SHOW_TYPES = 1 << 11, MASTER_ENTRY = 1 << 12, SHOW_SET = 1 << 13,
+	OVERRIDE = 1 << 14, MAIN_PARAM = 1 << 15, MASTER_PARAM = 1 << 16,
+	BOUNCE_DUMP = 1 << 17, SHOW_TLS = 1 << 18, EVALUATE = 1 << 19,
+	EXCLUDE = 1 << 20, COMMENT_OUT = 1 << 21, ALL_PARAMS = 1 << 22,
+	MANUAL = 1 << 23,
 	ANY_MASTER = MASTER_ENTRY | MASTER_FIELD | MASTER_PARAM,
 };
 
@@ -52,6 +53,7 @@ struct postconf {
 	const char	*dir;
 	unsigned	 mode, classes;
 	bool		 quiet;
+	const char	*tls_mode;	/* of -T */
 	struct pairs	 set;		/* main.cf and -o */
 	struct map	*names;		/* name: struct name */
 	struct name	**list;		/* the same, sorted on demand */
@@ -59,6 +61,8 @@ struct postconf {
 	struct entry	*entries;
 	size_t		 nentries;
 	struct words	 classes_used;	/* of smtpd_restriction_classes */
+	struct words	 clients;	/* files of databases that were read */
+	bool		 found_deprecated;
 };
 
 /* postconf_say.c */
@@ -87,9 +91,25 @@ bool		 pattern_match(const struct words *, struct str name,
 void		 names_builtin(struct postconf *);
 void		 names_service(struct postconf *);
 void		 names_user(struct postconf *);
-void		 names_warn_main(struct postconf *);
-void		 names_warn_master(struct postconf *);
 struct name	*names_find(const struct postconf *, struct str);
+/*
+ * A value (of a service, or NULL: of main.cf) uses a name: a user's, where
+ * it is set. must: warn where it is set nowhere.
+ */
+void		 names_use(struct postconf *, struct entry *, struct str name,
+		    bool must);
+
+/* postconf_dbms.c: names that "ldap:foo" in a value stands for */
+void		 dbms_scan(struct postconf *, struct entry *, struct str value);
+/* "{ text }", blanks kept: NULL, or Postfix's words for what is wrong. */
+const char	*brace_open(struct postconf *, struct str word,
+		    struct str *inside);
+
+/* postconf_warn.c */
+void		 warn_main(struct postconf *);
+void		 warn_master(struct postconf *);
+void		 warn_end(struct postconf *);
+int		 pair_by_name(const void *, const void *);
 
 /* postconf_value.c */
 bool		 value_lookup(struct postconf *, const struct entry *,

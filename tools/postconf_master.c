@@ -27,14 +27,14 @@ field_number(struct str name)
 }
 
 static struct str
-unwrap(struct str word)
+unwrap(struct postconf *pc, struct str word)
 {
 	struct str inside;
+	const char *why = brace_open(pc, word, &inside);
 
-	if (!word_unwrap(word, &inside))
-		postconf_warn("master.cf: braces { } do not match in \"" STRF
-		    "\"", STRV(word));
-	return inside;
+	if (why != NULL)
+		postconf_warn("master.cf: %s", why);
+	return blank_trim(inside);
 }
 
 /* -vofoo=bar becomes -v -o foo=bar; braces go. */
@@ -67,13 +67,13 @@ entry_normalize(struct postconf *pc, struct words *w)
 		i++;
 		if (w->v[i].p[0] != '{')
 			continue;
-		w->v[i] = unwrap(w->v[i]);
+		w->v[i] = unwrap(pc, w->v[i]);
 		if (split_name_value(w->v[i], &name, &value) == NULL)
 			w->v[i] = words_join_pair(pc->mem, name, value);
 	}
 	for (; i < w->n; i++)
 		if (w->v[i].p[0] == '{')
-			w->v[i] = unwrap(w->v[i]);
+			w->v[i] = unwrap(pc, w->v[i]);
 }
 
 static bool

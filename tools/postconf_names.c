@@ -1,9 +1,7 @@
 /*
  * postconf_names - the names that are known: built in, of services, and
- * those that a user made by using them; and warnings about all others.
+ * those that a user made by using them.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 #include "tools/postconf.h"
 
@@ -118,9 +116,8 @@ names_service(struct postconf *pc)
 	}
 }
 
-/* A name that some value uses: it is a user's, where it is set. */
-static void
-use(struct postconf *pc, struct entry *e, struct str name)
+void
+names_use(struct postconf *pc, struct entry *e, struct str name, bool must)
 {
 	bool is_set = false;
 
@@ -142,7 +139,7 @@ use(struct postconf *pc, struct entry *e, struct str name)
 		if (!words_have(&other->valid, name))
 			words_insert(&other->valid, other->valid.n, name);
 	}
-	if (!is_set && names_find(pc, name) == NULL)
+	if (must && !is_set && names_find(pc, name) == NULL)
 		postconf_warn("%s/%s: undefined parameter: " STRF, pc->dir,
 		    e != NULL ? "master.cf" : "main.cf", STRV(name));
 }
@@ -154,7 +151,7 @@ see(void *ctx, struct str name, struct str *value, bool *raw)
 {
 	struct scope *s = ctx;
 
-	use(s->pc, s->e, arena_str(s->pc->mem, name));
+	names_use(s->pc, s->e, arena_str(s->pc->mem, name), true);
 	*value = STR("");
 	*raw = true;
 	return true;
@@ -199,7 +196,7 @@ scan_classes(struct postconf *pc, struct entry *e)
 	struct str list = class_list(pc, e), one;
 
 	while (conf_list_next(&list, &one))
-		use(pc, e, one);
+		names_use(pc, e, one, true);
 }
 
 static void
@@ -225,8 +222,12 @@ scan_space(struct postconf *pc, struct entry *e)
 		i++;
 		if (n != NULL && (n->flags & NAME_LEGACY) != 0)
 			n->flags |= NAME_USER;
-		if (n == NULL || (n->flags & NAME_RAW) == 0)
-			scan(pc, e, value);
+		if (n != NULL && (n->flags & NAME_RAW) != 0)
+			continue;
+		scan(pc, e, value);
+		if (n != NULL && (n->flags & (NAME_BUILTIN | NAME_SERVICE)) !=
+		    0)
+			dbms_scan(pc, e, value);
 	}
 }
 
@@ -241,51 +242,4 @@ names_user(struct postconf *pc)
 		    pairs_get(&pc->set, pc->list[i]->name) == NULL)
 			scan(pc, NULL, pc->list[i]->preset);
 	scan_space(pc, NULL);
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	const struct pair *x = a, *y = b;
-
-	return str_cmp(x->name, y->name);
-}
-
-static void
-warn_space(struct postconf *pc, const struct entry *e)
-{
-	const char *file = e != NULL ? "master.cf" : "main.cf";
-	const struct pairs *set = e != NULL ? &e->params : &pc->set;
-
-	fflush(stdout);
-	if (set->n > 0)
-		qsort(set->v, set->n, sizeof(*set->v), by_name);
-	for (size_t i = 0; i < set->n; i++) {
-		const struct pair *p = &set->v[i];
-		const struct name *n = names_find(pc, p->name);
-
-		if (n == NULL && (e == NULL || !words_have(&e->valid,
-		    p->name)))
-			postconf_warn("%s/%s: unused parameter: " STRF "="
-			    STRF, pc->dir, file, STRV(p->name),
-			    STRV(p->value));
-		else if (n != NULL && n->known != NULL &&
-		    n->known->status == PARAM_OLD)
-			postconf_warn("%s/%s: support for parameter \"" STRF
-			    "\" will be removed; instead, specify \"%s\"",
-			    pc->dir, file, STRV(p->name), n->known->text);
-	}
-}
-
-void
-names_warn_main(struct postconf *pc)
-{
-	warn_space(pc, NULL);
-}
-
-void
-names_warn_master(struct postconf *pc)
-{
-	for (size_t i = 0; i < pc->nentries; i++)
-		warn_space(pc, &pc->entries[i]);
 }

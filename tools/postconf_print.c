@@ -161,9 +161,9 @@ show_field(struct postconf *pc, const struct entry *e, int field)
 }
 
 static void
-show_param(struct postconf *pc, const struct entry *e, struct str name)
+show_param(struct postconf *pc, const struct entry *e, struct str name,
+    struct str value)
 {
-	struct str value = *pairs_get(&e->params, name);
 	struct str full = str_of(arena_printf(pc->mem, STRF "/" STRF,
 	    STRV(e->space), STRV(name)));
 
@@ -182,23 +182,36 @@ show_param(struct postconf *pc, const struct entry *e, struct str name)
 		    STRF " = " STRF, STRV(full), STRV(value))));
 }
 
-static int
-by_name(const void *a, const void *b)
+/* What -P shows of a service: its own -o; with -PP all, as it sees them. */
+static struct pairs
+params_of(struct postconf *pc, const struct entry *e, unsigned classes)
 {
-	const struct pair *x = a, *y = b;
+	struct pairs out = { NULL, 0 };
+	struct str value;
 
-	return str_cmp(x->name, y->name);
+	for (size_t i = 0; (pc->mode & ALL_PARAMS) != 0 && i < pc->nlist; i++) {
+		const struct name *n = pc->list[i];
+
+		if ((n->flags & classes) == 0 ||
+		    !value_lookup(pc, e, n->name, pc->mode, &value))
+			continue;
+		out.v = mem_grow(out.v, out.n + 1, sizeof(*out.v));
+		out.v[out.n++] = (struct pair){ n->name, value };
+	}
+	for (size_t i = 0; i < e->params.n; i++)
+		pairs_set(&out, e->params.v[i].name, e->params.v[i].value);
+	if (out.n > 0)
+		qsort(out.v, out.n, sizeof(*out.v), pair_by_name);
+	return out;
 }
 
 static bool
-show_all_params(struct postconf *pc, struct entry *e)
+show_all_params(struct postconf *pc, const struct entry *e,
+    const struct pairs *params)
 {
-	if (e->params.n == 0)
-		return false;
-	qsort(e->params.v, e->params.n, sizeof(*e->params.v), by_name);
-	for (size_t i = 0; i < e->params.n; i++)
-		show_param(pc, e, e->params.v[i].name);
-	return true;
+	for (size_t i = 0; i < params->n; i++)
+		show_param(pc, e, params->v[i].name, params->v[i].value);
+	return params->n > 0;
 }
 
 static void
@@ -293,6 +306,20 @@ show_fields(struct postconf *pc, char **args)
 	requests_end(r, n);
 }
 
+/* Did the service have what was asked for? */
+static bool
+show_requested(struct postconf *pc, const struct entry *e,
+    const struct pairs *params, struct str name)
+{
+	const struct str *value = pairs_get(params, name);
+
+	if (str_eq(name, STR("*")))
+		return show_all_params(pc, e, params);
+	if (value != NULL)
+		show_param(pc, e, name, *value);
+	return value != NULL;
+}
+
 void
 show_params(struct postconf *pc, char **args)
 {
@@ -301,23 +328,17 @@ show_params(struct postconf *pc, char **args)
 	    "-P option requires service_name[/type[/parameter]]", &n);
 
 	for (size_t i = 0; i < pc->nentries; i++) {
-		struct entry *e = &pc->entries[i];
+		const struct entry *e = &pc->entries[i];
+		struct pairs params = params_of(pc, e,
+		    n > 0 ? NAME_ANY : pc->classes);
 
 		if (n == 0)
-			(void)show_all_params(pc, e);
-		for (size_t k = 0; k < n; k++) {
-			struct str name = r[k].pattern.v[2];
-
-			if (!matches(&r[k], e))
-				continue;
-			if (str_eq(name, STR("*"))) {
-				if (show_all_params(pc, e))
-					r[k].matched = true;
-			} else if (pairs_get(&e->params, name) != NULL) {
+			(void)show_all_params(pc, e, &params);
+		for (size_t k = 0; k < n; k++)
+			if (matches(&r[k], e) && show_requested(pc, e,
+			    &params, r[k].pattern.v[2]))
 				r[k].matched = true;
-				show_param(pc, e, name);
-			}
-		}
+		mem_free(params.v);
 	}
 	requests_end(r, n);
 }

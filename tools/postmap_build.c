@@ -27,6 +27,7 @@ struct build {
 };
 
 static void	begin(struct build *, const struct job *, const char *arg);
+static void	refuse_fail(const struct build *, const char *what);
 static void	end(struct build *);
 static void	read_source(struct build *, struct buf *text, struct stat *);
 static void	take_rights(struct build *, const struct stat *source);
@@ -49,6 +50,7 @@ postmap_build(const struct job *job, const char *arg)
 	mode_t mode;
 
 	begin(&b, job, arg);
+	refuse_fail(&b, "write");
 	buf_init(&text, SOURCE_MAX);
 	read_source(&b, &text, &st);
 	mode = mode_of(&b, &st);
@@ -79,6 +81,7 @@ postmap_delete(const struct job *job, const char *arg, struct str key)
 	struct stat st;
 
 	begin(&b, job, arg);
+	refuse_fail(&b, "delete");
 	if (!stat_old(&b, &st))
 		postmap_fatal("open database %s: %s", b.spec,
 		    strerror(errno));
@@ -118,6 +121,15 @@ begin(struct build *b, const struct job *job, const char *arg)
 	buf_init(&b->why, 4000);
 	if (str_starts(str_of(b->spec), STR("proxy:")))
 		postmap_fatal("can't create maps via the proxy service");
+}
+
+/* A table of type fail is for tests of what depends on such faults. */
+static void
+refuse_fail(const struct build *b, const char *what)
+{
+	if (str_starts(str_of(b->spec), STR("fail:")))
+		postmap_fatal("table %s: %s error: Application error",
+		    b->spec, what);
 }
 
 static void

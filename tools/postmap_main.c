@@ -9,6 +9,7 @@
 #include "sys/sys.h"
 #include "tools/postmap.h"
 
+static struct conf *load(const char *dir);
 static void	read_options(struct job *, int argc, char **argv,
 		    const char **dir);
 static void	option(struct job *, int c);
@@ -24,19 +25,13 @@ postmap_main(const struct tool *tool, int argc, char **argv)
 	struct log_conf log = { .syslog_name = "postfix",
 	    .program = tool->name, .hostname = "", .facility = 2 << 3,
 	    .to_stderr = true };
-	struct problems problems = { 0 };
 	const char *dir = NULL;
 	struct conf *conf;
 	bool ok = true;
 
 	log_open(&log);
 	read_options(&job, argc, argv, &dir);
-	conf = conf_load(dir, &problems);
-	if (problems_fatal(&problems)) {
-		problems_print(&problems, stderr);
-		return 1;
-	}
-	problems_free(&problems);
+	conf = load(dir);
 	job.default_type = conf_get(conf, "default_database_type");
 	job.utf8 = job.utf8 && conf_bool(conf, "smtputf8_enable");
 	argv += optind;
@@ -57,6 +52,24 @@ postmap_main(const struct tool *tool, int argc, char **argv)
 	if (fflush(stdout) != 0)
 		postmap_fatal("write to standard output failed");
 	return ok ? 0 : 1;
+}
+
+static struct conf *
+load(const char *dir)
+{
+	struct problems problems = { 0 };
+	struct conf *conf = conf_load(dir, &problems);
+	struct buf why;
+
+	buf_init(&why, 4096);
+	for (size_t i = 0; i < problems.n; i++)
+		if (problems.v[i].fatal && why.n == 0)
+			problem_tell(&problems.v[i], &why);
+	if (why.n > 0)
+		postmap_fatal("%s", buf_cstr(&why));
+	problems_free(&problems);
+	buf_free(&why);
+	return conf;
 }
 
 void
@@ -170,7 +183,7 @@ check_options(const struct job *job)
 	    (job->ask == NULL || strcmp(job->ask, "-") != 0))
 		postmap_fatal("specify -b -h or -m only with \"-q -\"");
 	if (job->mime && !job->headers && !job->body)
-		postmap_fatal("specify -m only with -b or -h");
+		log_warn("ignoring -m option without -b or -h");
 }
 
 static bool

@@ -24,6 +24,7 @@ static bool	is_header(struct str line);
 static bool	print_entry(void *ctx, struct str key, struct str value);
 static bool	value_of(struct maps *, struct str key, struct str *value);
 static struct table *open_map(const struct job *, const char *spec);
+static const char *reason(const char *spec, const struct table *);
 static void	empty_warning(const char *spec, struct str key);
 
 bool
@@ -74,7 +75,7 @@ postmap_list(const struct job *job, const char *arg)
 		    spec);
 	if (found == RETRY)
 		postmap_fatal("table %s: sequence error: %s", spec,
-		    table_error(t));
+		    reason(spec, t));
 	buf_free(&m.decoded);
 	table_free(&t);
 	mem_free(spec);
@@ -224,6 +225,17 @@ is_header(struct str line)
 	return i > 0 && i == colon && colon < line.n;
 }
 
+/* Why a table fails, without its name where that stands before. */
+static const char *
+reason(const char *spec, const struct table *t)
+{
+	const char *text = table_error(t);
+	size_t n = strlen(spec);
+
+	return strncmp(text, spec, n) == 0 && strncmp(text + n, ": ", 2) == 0 ?
+	    text + n + 2 : text;
+}
+
 /* The first table that has the key answers. */
 static bool
 ask(struct maps *m, struct str key)
@@ -238,7 +250,7 @@ ask(struct maps *m, struct str key)
 		found = table_get(m->tables[i], key, &m->value);
 		if (found == RETRY)
 			postmap_fatal("table %s: query error: %s", m->specs[i],
-			    table_error(m->tables[i]));
+			    reason(m->specs[i], m->tables[i]));
 		if (found == NONE)
 			continue;
 		value = buf_view(&m->value);

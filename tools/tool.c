@@ -105,20 +105,20 @@ void
 tool_conf(struct tool *t, const char *dir, int status)
 {
 	struct problems problems = { 0 };
+	struct buf why;
 
 	if (t->borrowed && dir != NULL)
 		check_dir(t, dir, status);
 	t->conf = conf_load(dir, &problems);
-	if (t->conf == NULL || problems_fatal(&problems)) {
-		for (size_t i = 0; i < problems.n; i++)
-			if (problems.v[i].fatal)
-				fprintf(stderr, "%s: fatal: %s%s%s\n", t->name,
-				    problems.v[i].file ?
-				    problems.v[i].file : "",
-				    problems.v[i].file ? ": " : "",
-				    problems.v[i].text);
+	buf_init(&why, TEXT_MAX);
+	for (size_t i = 0; i < problems.n; i++)
+		if (problems.v[i].fatal && why.n == 0)
+			problem_tell(&problems.v[i], &why);
+	if (t->conf == NULL || why.n > 0) {
+		fprintf(stderr, "%s: fatal: %s\n", t->name, buf_cstr(&why));
 		exit(status);
 	}
+	buf_free(&why);
 	problems_free(&problems);
 	open_log(t);
 	log_verbose(t->verbose > 0);

@@ -42,6 +42,8 @@ void		 problem_add(struct problems *, bool fatal, const char *file,
 		    int line, const char *fmt, ...) PRINTF(5, 6);
 void		 problems_print(const struct problems *, FILE *);
 void		 problems_log(const struct problems *);
+/* One as commands of Postfix tell it: "FILE, line N: TEXT", or "TEXT". */
+void		 problem_tell(const struct problem *, struct buf *out);
 bool		 problems_fatal(const struct problems *);
 void		 problems_free(struct problems *);
 

@@ -98,6 +98,30 @@ word_next(struct str *rest, const char *blanks, struct str *word)
 }
 
 bool
+word_open(struct str word, struct str *inside, struct buf *why)
+{
+	size_t depth = 0, n = 0;
+
+	do {
+		if (word.p[n] == '{')
+			depth++;
+		else if (word.p[n] == '}')
+			depth--;
+	} while (++n < word.n && depth > 0);
+	*inside = str_from(word, 1);
+	if (depth > 0) {
+		buf_printf(why, "missing '}' in \"" STRF "\"", STRV(word));
+		return false;
+	}
+	inside->n = n - 2;
+	if (n == word.n)
+		return true;
+	buf_printf(why, "syntax error after '}' in \"" STRF "\"",
+	    STRV(word));
+	return false;
+}
+
+bool
 word_unwrap(struct str word, struct str *inside)
 {
 	size_t depth = 0;

@@ -28,6 +28,14 @@ problem_add(struct problems *ps, bool fatal, const char *file, int line,
 }
 
 void
+problem_tell(const struct problem *p, struct buf *out)
+{
+	if (p->line > 0)
+		buf_printf(out, "%s, line %d: ", p->file, p->line);
+	buf_puts(out, p->text);
+}
+
+void
 problems_print(const struct problems *ps, FILE *f)
 {
 	for (size_t i = 0; i < ps->n; i++) {

@@ -28,6 +28,12 @@ bool		 word_next(struct str *rest, const char *blanks,
 		    struct str *word);
 /* The inside of "{ text }", trimmed; false where braces don't match. */
 bool		 word_unwrap(struct str word, struct str *inside);
+/*
+ * The same of a word that begins with {, blanks kept. False: *why gets
+ * Postfix's words, *inside what there is.
+ */
+bool		 word_open(struct str word, struct str *inside,
+		    struct buf *why);
 bool		 is_blank(char c);	/* isspace(3) of the C locale */
 struct str	 blank_trim(struct str);	/* without them at both ends */
 

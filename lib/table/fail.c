@@ -6,9 +6,11 @@
 static bool	  fail_open(struct table *, struct buf *why);
 static void	  fail_close(struct table *);
 static enum found fail_get(struct table *, struct str, struct buf *);
+static enum found fail_each(struct table *, table_each_fn *, void *ctx);
 
 const struct table_ops fail_ops = {
 	.suffix = "", .open = fail_open, .close = fail_close, .get = fail_get,
+	.each = fail_each,
 };
 
 static bool
@@ -30,6 +32,14 @@ fail_get(struct table *t, struct str key, struct buf *value)
 {
 	(void)key;
 	(void)value;
-	buf_printf(&t->error, "%s: this table fails every request", t->spec);
+	buf_printf(&t->error, "%s: Application error", t->spec);
 	return RETRY;
+}
+
+static enum found
+fail_each(struct table *t, table_each_fn *fn, void *ctx)
+{
+	(void)fn;
+	(void)ctx;
+	return fail_get(t, STR(""), NULL);
 }

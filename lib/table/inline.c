@@ -6,6 +6,7 @@
  *   sep   = comma / space
  */
 #include "conf/conf.h"
+#include "conf/syntax.h"
 #include "table/internal.h"
 
 struct inline_table {
@@ -26,7 +27,7 @@ static enum found inline_each(struct table *, table_each_fn *, void *ctx);
 static bool	  add(struct table *, struct inline_table *, struct str item,
 		    struct buf *why);
 static bool	  split_pair(struct str item, struct str *key,
-		    struct str *value);
+		    struct str *value, struct buf *why);
 static bool	  in_braces(struct str *);
 
 const struct table_ops inline_ops = {
@@ -40,18 +41,19 @@ inline_open(struct table *t, struct buf *why)
 	struct inline_table *in = mem_new(sizeof(*in));
 	struct str rest = t->name, item;
 	size_t mark = why->n;
-	bool ok;
+	bool ok, whole;
 
 	in->entries = map_new();
 	list_init(&in->order);
 	t->state = in;
-	ok = in_braces(&rest);
+	ok = whole = in_braces(&rest) && rest.n > 0;
 	while (ok && conf_list_next(&rest, &item))
 		ok = add(t, in, item, why);
 	if (ok && !list_empty(&in->order))
 		return true;
 	buf_printf(why, "%s\"%.200s\"; need \"inline:{name=%s...}\"",
-	    why->n > mark ? ": " : "bad syntax: ", t->spec,
+	    why->n > mark ? ": " : whole ? "empty table: " :
+	    "bad syntax: ", t->spec,
 	    (t->flags & TABLE_FILES) != 0 ? "filename" : "value");
 	inline_close(t);
 	t->state = NULL;
@@ -67,7 +69,7 @@ add(struct table *t, struct inline_table *in, struct str item,
 	struct str key, value;
 	struct pair *p;
 
-	if (!split_pair(item, &key, &value))
+	if (!split_pair(item, &key, &value, why))
 		return false;
 	buf_init(&folded, key.n * TABLE_FOLD_GROWTH + 1);
 	buf_init(&decoded, TABLE_VALUE_MAX);
@@ -140,25 +142,49 @@ inline_each(struct table *t, table_each_fn *fn, void *ctx)
 	return FOUND;
 }
 
+/* False with *why, in Postfix's words. */
 static bool
-split_pair(struct str item, struct str *key, struct str *value)
+split_pair(struct str item, struct str *key, struct str *value,
+    struct buf *why)
 {
-	size_t equals;
+	bool quoted = false;
+	size_t n = 0;
 
-	(void)in_braces(&item);
-	item = str_trim(item);
-	equals = str_chr(item, '=');
-	*key = str_trim(str_first(item, equals));
-	*value = str_trim(str_from(item, equals + 1));
-	return equals < item.n && key->n > 0 && value->n > 0;
+	if (item.p[0] == '{' && !word_open(item, &item, why))
+		return false;
+	item = blank_trim(item);
+	if (item.n == 0) {
+		buf_puts(why, "no key found; expected format: key = value");
+		return false;
+	}
+	for (; n < item.n; n++) {
+		if (item.p[n] == '\\')
+			n++;
+		else if (item.p[n] == '"')
+			quoted = !quoted;
+		else if (!quoted && (is_blank(item.p[n]) || item.p[n] == '='))
+			break;
+	}
+	*key = str_first(item, n);
+	*value = blank_trim(str_from(item, n));
+	if (quoted || value->n == 0 || value->p[0] != '=') {
+		buf_puts(why, quoted ? "unbalanced '\"'" :
+		    "missing '=' after attribute name");
+		return false;
+	}
+	*value = blank_trim(str_from(*value, 1));
+	return true;
 }
 
-/* Takes one pair of braces off. */
+/* Takes one pair of braces off that is around all. */
 static bool
 in_braces(struct str *s)
 {
-	if (s->n < 2 || s->p[0] != '{' || s->p[s->n - 1] != '}')
-		return false;
-	*s = (struct str){ s->p + 1, s->n - 2 };
-	return true;
+	struct buf why;
+	bool ok;
+
+	buf_init(&why, TABLE_VALUE_MAX);
+	ok = s->n > 0 && s->p[0] == '{' && word_open(*s, s, &why);
+	buf_free(&why);
+	return ok;
 }

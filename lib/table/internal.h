@@ -14,6 +14,9 @@
 #define TABLE_TEXT_MAX	(64 << 20)	/* bytes of a table that is text */
 #define TABLE_DEPTH_MAX	8		/* tables within tables */
 
+#define TABLE_NO_NAME	"open dictionary: expecting \"type:name\" form " \
+			"instead of \"%.200s\""
+
 enum {
 	WHOLE_KEYS = 1 << 0, HAS_FILE = 1 << 1, CAN_MAKE = 1 << 2,
 	IN_BRACES = 1 << 3
@@ -66,7 +69,7 @@ struct table {
 	struct buf		 folded;
 };
 
-extern const struct table_ops cdb_ops, cidr_ops, environ_ops, fail_ops,
+extern const struct table_ops cdb_ops, cidr_ops, debug_ops, environ_ops, fail_ops,
     inline_ops, lmdb_ops, pcre_ops, pipemap_ops, randmap_ops, regexp_ops,
     static_ops, texthash_ops, unionmap_ops, unix_ops;
 

@@ -18,7 +18,7 @@ randmap_close(struct table *t)
 }
 
 static bool
-add(struct table *t, struct randmap *r, struct str item)
+add(struct table *t, struct randmap *r, struct str item, struct buf *why)
 {
 	struct buf decoded;
 	bool ok;
@@ -26,7 +26,10 @@ add(struct table *t, struct randmap *r, struct str item)
 	if (item.n >= 2 && item.p[0] == '{' && item.p[item.n - 1] == '}')
 		item = str_trim((struct str){ item.p + 1, item.n - 2 });
 	buf_init(&decoded, TABLE_VALUE_MAX);
-	ok = table_value(t, t->spec, 1, &item, &decoded);
+	ok = (t->flags & TABLE_FILES) == 0 ||
+	    table_files_value(item, &decoded, why);
+	if ((t->flags & TABLE_FILES) != 0)
+		item = buf_view(&decoded);
 	if (ok) {
 		/* Lengths for now: text may move while it grows. */
 		r->v = mem_grow(r->v, r->n + 1, sizeof(*r->v));
@@ -42,7 +45,7 @@ randmap_open(struct table *t, struct buf *why)
 {
 	struct randmap *r = mem_new(sizeof(*r));
 	struct str rest = t->name, item;
-	size_t at = 0;
+	size_t at = 0, mark = why->n;
 	bool ok;
 
 	t->state = r;
@@ -50,15 +53,16 @@ randmap_open(struct table *t, struct buf *why)
 	ok = rest.n >= 2 && rest.p[0] == '{' && rest.p[rest.n - 1] == '}';
 	rest = (struct str){ rest.p + 1, ok ? rest.n - 2 : 0 };
 	while (ok && conf_list_next(&rest, &item))
-		ok = add(t, r, item);
+		ok = add(t, r, item, why);
 	for (size_t i = 0; i < r->n; i++) {
 		r->v[i].p = buf_view(&r->text).p + at;
 		at += r->v[i].n;
 	}
 	if (ok && r->n > 0 && !r->text.full)
 		return true;
-	buf_printf(why, "bad syntax: \"%.200s\"; need \"randmap:{value...}\"",
-	    t->spec);
+	if (why->n == mark)
+		buf_printf(why, "bad syntax: \"%.200s\"; need "
+		    "\"randmap:{value...}\"", t->spec);
 	randmap_close(t);
 	t->state = NULL;
 	return false;

@@ -1,6 +1,7 @@
 /*
  * static - one answer to every key: static:OK, static:{ text with blanks }.
  */
+#include "conf/syntax.h"
 #include "table/internal.h"
 
 static bool	  static_open(struct table *, struct buf *why);
@@ -12,32 +13,38 @@ const struct table_ops static_ops = {
 	.get = static_get,
 };
 
-static struct str
-text_of(const struct table *t)
+/* "text" or "{ text }"; false with *why. */
+static bool
+text_of(const struct table *t, struct str *text, struct buf *why)
 {
-	struct str s = t->name;
+	size_t mark = why->n;
 
-	return s.n >= 2 && s.p[0] == '{' ?
-	    str_trim((struct str){ s.p + 1, s.n - 2 }) : s;
+	*text = t->name;
+	if (text->n == 0 || text->p[0] != '{')
+		return true;
+	buf_puts(why, "bad static:name syntax: ");
+	if (!word_open(t->name, text, why))
+		return false;
+	why->n = mark;
+	*text = blank_trim(*text);
+	return true;
 }
 
 static bool
 static_open(struct table *t, struct buf *why)
 {
 	struct buf decoded;
-	bool ok;
+	struct str text;
+	bool ok = text_of(t, &text, why);
 
-	if (t->name.n > 0 && t->name.p[0] == '{' &&
-	    t->name.p[t->name.n - 1] != '}') {
-		buf_printf(why, "bad syntax: \"%.200s\"; need "
-		    "\"static:{text}\"", t->spec);
+	if (!ok)
 		return false;
-	}
-	if ((t->flags & TABLE_FILES) == 0)
-		return true;
 	buf_init(&decoded, TABLE_VALUE_MAX);
-	ok = table_files_value(text_of(t), &decoded, why);
-	t->state = ok ? mem_strdup(buf_cstr(&decoded)) : NULL;
+	if ((t->flags & TABLE_FILES) != 0) {
+		ok = table_files_value(text, &decoded, why);
+		text = buf_view(&decoded);
+	}
+	t->state = ok ? mem_copy(text) : NULL;
 	buf_free(&decoded);
 	return ok;
 }
@@ -52,6 +59,6 @@ static enum found
 static_get(struct table *t, struct str key, struct buf *value)
 {
 	(void)key;
-	buf_str(value, t->state != NULL ? str_of(t->state) : text_of(t));
+	buf_puts(value, t->state);
 	return FOUND;
 }

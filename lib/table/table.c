@@ -115,8 +115,7 @@ open_at(struct str spec, const char *conf_dir, unsigned flags, unsigned depth,
 	buf_init(&t->error, ERROR_MAX);
 	buf_init(&t->folded, KEY_MAX * TABLE_FOLD_GROWTH);
 	if (!table_spec_split(str_of(t->spec), &type, &t->name))
-		buf_printf(&t->error, "%.200s: a table is written as "
-		    "type:name", t->spec);
+		buf_printf(&t->error, TABLE_NO_NAME, t->spec);
 	else if ((t->type = table_type_find(type)) == NULL)
 		say_unknown(type, &t->error);
 	else if ((flags & TABLE_NO_PROXY) != 0 &&
@@ -253,6 +252,13 @@ table_error(const struct table *t)
 /*
  * The file itself.
  */
+/* A list of patterns is no database. */
+static const char *
+open_word(const struct table *t)
+{
+	return (t->traits & IN_BRACES) != 0 ? "open" : "open database";
+}
+
 int
 table_file_open(struct table *t, struct buf *why)
 {
@@ -271,21 +277,21 @@ table_file_open(struct table *t, struct buf *why)
 		return -1;
 	}
 	if (fd < 0) {
-		buf_printf(why, "open database %s: %s%s", f->path,
+		buf_printf(why, "%s %s: %s%s", open_word(t), f->path,
 		    strerror(errno), errno != EACCES ? "" :
 		    " (let mail_owner read it, or run \"postern reload\" "
 		    "after each change)");
 		return -1;
 	}
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		buf_printf(why, "open database %s: not a regular file",
+		buf_printf(why, "%s %s: not a regular file", open_word(t),
 		    f->path);
 		fd_close(&fd);
 		return -1;
 	}
 	if ((t->flags & TABLE_NO_UNAUTH) != 0 && (st.st_mode & S_IWOTH) != 0) {
-		buf_printf(why, "open database %s: refused, since anybody may "
-		    "write to it (run \"chmod o-w %s\")", f->path, f->path);
+		buf_printf(why, "%s %s: refused, since anybody may write to "
+		    "it (run \"chmod o-w %s\")", open_word(t), f->path, f->path);
 		fd_close(&fd);
 		return -1;
 	}
@@ -307,8 +313,8 @@ table_file_read(struct table *t, struct buf *text, struct buf *why)
 	if (fd < 0)
 		return false;
 	if (t->file.size > TABLE_TEXT_MAX) {
-		buf_printf(why, "open database %s: larger than %d bytes (use "
-		    "a type that postmap builds)", t->file.path,
+		buf_printf(why, "%s %s: larger than %d bytes (use a type that "
+		    "postmap builds)", open_word(t), t->file.path,
 		    TABLE_TEXT_MAX);
 	} else if (t->file.size > 0) {
 		char *p = buf_space(text, (size_t)t->file.size);

@@ -301,3 +301,10 @@ tls_exporter(const struct tls *t, struct str label, uint8_t *out, size_t n)
 	return tls_has_exporter(t) && SSL_export_keying_material(t->ssl, out,
 	    n, label.p, label.n, NULL, 0, 0) == 1;
 }
+
+const char *
+tls_version(bool built)
+{
+	return built ? OPENSSL_VERSION_TEXT :
+	    OpenSSL_version(OPENSSL_VERSION);
+}

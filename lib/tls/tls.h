@@ -194,6 +194,8 @@ bool		 tls_identity_sign(struct tls_identity *, bool client,
 		    MUST_USE;
 /* Is tbs a handshake's? The check alone: pure, fuzzed. */
 bool		 tls_tbs_valid(bool client, struct str tbs);
+/* "OpenSSL 3.5.1 1 Jul 2025": as built with, or as it runs. */
+const char	*tls_version(bool built);
 /* A new self-signed certificate (EC P-256) for a host, as PEM with its key. */
 bool		 tls_make_certificate(const char *hostname, int64_t days,
 		    struct buf *pem, struct buf *why) MUST_USE;

@@ -52,6 +52,51 @@ def test_show():
         i.close()
 
 
+def test_what_postfix_warns_of():
+    """Settings of databases, deprecated names, -PP, -T, -a, -A."""
+    i = Instance()
+    try:
+        client = path(i, "client.cf")
+        with open(client, "w") as f:
+            f.write("hosts = a\njunk = b\nhosts = c\n")
+        i.set("alias_maps = proxy:ldap:people, mysql:" + client)
+        i.set("canonical_maps = pipemap:{memcache:mc}x pcre:{{/#a/ b} #c d}")
+        for line in ("people_server_host = h", "people_nothing = h", "mc_backup = x", "smtp_use_tls = yes",
+                     "deleted-test-only = 1"):
+            i.set(line)
+        status, out, err = i.run("postconf", "-n")
+        need("people_server_host = h\n" in out and "mc_backup = x\n" in out, out)
+        w = "postconf: warning: "
+        for text in (client + ", line 3: overriding earlier entry: hosts=a", "mysql:%s: unused parameter: junk=b" % client,
+                     i.etc + "/main.cf: syntax error after '}' in \"{memcache:mc}x\"",
+                     i.etc + "/main.cf: #comment after other text is not allowed: #c d...",
+                     i.etc + "/main.cf: unused parameter: people_nothing=h",
+                     i.etc + "/main.cf: support for parameter \"smtp_use_tls\" will be removed; instead, "
+                     "specify \"smtp_tls_security_level\"",
+                     i.etc + "/main.cf: support for parameter deleted-test-only has been removed; "
+                     "instead, do not specify"):
+            need(err.count(w + text + "\n") == 1, text, err)
+        need("server_host=h" not in err and err.endswith(
+            w + "See https://www.postfix.org/DEPRECATION_README.html for details\n"), err)
+        quiet = i.run("postconf", "-qn")[2]
+        need("overriding" in quiet and "unused" not in quiet and "removed" not in quiet, quiet)
+        conf(i, "-P", "smtp/unix/myhostname=other.test")
+        need(conf(i, "-q", "-P", "smtp/unix/max_idle", check=False) == "")
+        got = conf(i, "-q", "-PP", "smtp/unix/max_idle", "smtp/unix/myhostname")
+        need(got ==
+             "smtp/unix/max_idle = 100s\nsmtp/unix/myhostname = other.test\n", got)
+        need(conf(i, "-q", "-PPx", "smtp/unix/smtpd_banner") ==
+             "smtp/unix/smtpd_banner = other.test ESMTP %s\n" % conf(i, "-qh", "mail_name").strip())
+        need(conf(i, "-T", "run-version").startswith("OpenSSL ") and
+             conf(i, "-T", "compile-version").startswith("OpenSSL "))
+        need("rsa\n" in conf(i, "-T", "public-key-algorithms"))
+        need(i.run("postconf", "-T", "x", check=False)[::2] ==
+             (1, "postconf: warning: unknown 'postconf -T' mode: x\n"))
+        need(conf(i, "-a") == "cyrus\ndovecot\n" and conf(i, "-A") == "cyrus\n")
+    finally:
+        i.close()
+
+
 def test_edit_keeps_the_rest():
     i = Instance()
     try:
