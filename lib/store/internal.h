@@ -48,6 +48,8 @@ struct store_delivery {
 	struct timer	*timer;
 	int		 dir, fd, lock_fd;
 	int		 cut;	/* errno of cutting back to its old length */
+	int64_t		 zeros;	/* NULs at its end, which are no mail */
+	int		 kept;	/* errno of cutting these off */
 	bool		 made;	/* this delivery created it */
 	char		 lock[NAME_SIZE]; /* "name.lock" */
 };
@@ -90,6 +92,11 @@ int	 dirs_make(const char *full, int *dir) MUST_USE;
  * each new name made durable. Blocks. 0 or errno.
  */
 int	 maildir_open(const char *full, int *tmp_fd, int *new_fd) MUST_USE;
+/*
+ * Where the bytes of a file of that size end, and NULs up to its end begin:
+ * *end, which is size where there are none. 0 or errno; EFBIG: too many.
+ */
+int	 zeros_find(int fd, off_t size, off_t *end) MUST_USE;
 /*
  * One attempt at an mbox: locks, checks, appends, syncs, unlocks. Blocks on
  * the disk, never on a lock: d->again says that somebody holds one.

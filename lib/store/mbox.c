@@ -178,29 +178,76 @@ lock_box(struct store_delivery *d, struct stat *st)
 }
 
 /* How many LFs the end of the file lacks: torn mail must not eat ours. */
-static unsigned
-missing_newlines(int fd, off_t size, bool empty_line)
+static int
+missing_newlines(int fd, off_t size, bool empty_line, unsigned *lacks)
 {
 	char end[2] = { '\n', '\n' };
 	off_t at = size < 2 ? 0 : size - 2;
 
-	if (size == 0 || fd_pread_all(fd, end + 2 - (size - at),
-	    (size_t)(size - at), at) < 0 ||
-	    (end[1] == '\n' && (end[0] == '\n' || !empty_line)))
+	if (size > 0 && fd_pread_all(fd, end + 2 - (size - at),
+	    (size_t)(size - at), at) < 0)
+		return errno;
+	if (end[1] != '\n')
+		*lacks = empty_line ? 2 : 1;
+	else
+		*lacks = empty_line && end[0] != '\n' ? 1 : 0;
+	return 0;
+}
+
+/*
+ * NULs at its end go, if it is locked: else somebody may be writing there.
+ * That they cannot be cut off is no reason to put mail off.
+ */
+static int
+cut_zeros(struct store_delivery *d, off_t *size)
+{
+	off_t end;
+	int err;
+
+	if (d->lock_fd < 0 && (d->job.locks & (LOCK_FCNTL | LOCK_FLOCK)) == 0)
 		return 0;
-	return end[1] == '\n' || !empty_line ? 1 : 2;
+	err = zeros_find(d->fd, *size, &end);
+	if (err == EFBIG) {
+		d->kept = err;
+		return 0;
+	}
+	if (err != 0 || end == *size)
+		return err;
+	if (ftruncate(d->fd, end) < 0) {
+		d->kept = errno;
+		return 0;
+	}
+	d->zeros = *size - end;
+	*size = end;
+	return 0;
+}
+
+/* What the last one left there: nothing of it may touch our mail. */
+static int
+mend_end(struct store_delivery *d, off_t *size, unsigned *lacks)
+{
+	int err = cut_zeros(d, size);
+
+	if (err == 0)
+		err = missing_newlines(d->fd, *size,
+		    d->job.kind == STORE_MBOX, lacks);
+	if (err != 0)
+		store_fail(d, err, "error reading the end of the file: %m");
+	return err;
 }
 
 static int
 append(struct store_delivery *d, const struct stat *st)
 {
-	struct copy c = { .job = &d->job, .to = d->fd,
-		.at = (uint64_t)st->st_size,
-		.newlines = missing_newlines(d->fd, st->st_size,
-		    d->job.kind == STORE_MBOX) };
+	struct copy c = { .job = &d->job, .to = d->fd };
 	bool device = !S_ISREG(st->st_mode);
-	int err = copy_message(&c);
+	off_t size = st->st_size;
+	int err;
 
+	if (!device && (err = mend_end(d, &size, &c.newlines)) != 0)
+		return err;
+	c.at = (uint64_t)size;
+	err = copy_message(&c);
 	if (err == 0 && !device && fsync(d->fd) < 0)
 		err = errno;
 	if (err == 0 && device)
@@ -212,7 +259,7 @@ append(struct store_delivery *d, const struct stat *st)
 	errno = err;
 	store_fail(d, err, c.reading ? "error reading message: %m" :
 	    "error writing message: %m");
-	d->cut = !device && ftruncate(d->fd, st->st_size) < 0 ? errno : 0;
+	d->cut = !device && ftruncate(d->fd, size) < 0 ? errno : 0;
 	d->full_box = c.over;
 	return err;
 }
@@ -279,6 +326,25 @@ leave(struct store_delivery *d)
 	attempt_begin(next);
 }
 
+/* What is to be known of its end, once. */
+static void
+tell_end(struct store_delivery *d)
+{
+	if (d->zeros > 0)
+		log_at(LL_WARN, d->job.queue_id, "%s: cut off the %lld NULs "
+		    "at its end: mail whose bytes were not on the disk when "
+		    "the power failed; it was not told delivered and comes "
+		    "again", d->full, (long long)d->zeros);
+	if (d->kept != 0)
+		log_at(LL_WARN, d->job.queue_id, "%s: cannot cut off the "
+		    "NULs at its end: %s", d->full, strerror(d->kept));
+	if (d->cut != 0)
+		log_at(LL_WARN, d->job.queue_id, "%s: cannot cut back to its "
+		    "old length after an error: %s", d->full,
+		    strerror(d->cut));
+	d->zeros = d->kept = d->cut = 0;
+}
+
 static void
 attempt_done(void *ctx, int err)
 {
@@ -294,10 +360,7 @@ attempt_done(void *ctx, int err)
 	}
 	if (err != 0)
 		unlock(d, err);
-	if (d->cut != 0)
-		log_at(LL_WARN, d->job.queue_id, "%s: cannot cut back to its "
-		    "old length after an error: %s", d->full,
-		    strerror(d->cut));
+	tell_end(d);
 	leave(d);
 	store_finish(d, err);
 }

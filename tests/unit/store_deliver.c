@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +26,7 @@ static struct pool  *pool;
 static struct store *store;
 static unsigned	     pending;	/* deliveries */
 static bool	     running;	/* the loop */
+static int	     log_fd;
 
 struct outcome {
 	unsigned status;
@@ -348,6 +351,164 @@ test_mbox_torn(void **state)
 	assert_mbox("torn", "From x\n\nno blank\n\n", 1);
 }
 
+/* Text, then NULs: written ones, a hole, written ones. */
+static void
+put_zeros(const char *path, const char *text, size_t written, off_t hole,
+    size_t after)
+{
+	size_t most = written > after ? written : after;
+	char *zeros = test_calloc(1, most + 1);
+	int fd;
+
+	put(path, text);
+	assert_true((fd = open(at(path), O_WRONLY | O_APPEND)) >= 0);
+	assert_int_equal(fd_write_all(fd, zeros, written), 0);
+	assert_int_equal(ftruncate(fd, (off_t)(strlen(text) + written) +
+	    hole), 0);
+	assert_int_equal(fd_write_all(fd, zeros, after), 0);
+	close(fd);
+	test_free(zeros);
+}
+
+/* The lines that were logged since then. */
+static void
+log_begin(void)
+{
+	log_flush();
+	put("log", "");
+}
+
+static void
+assert_logged(const char *text)
+{
+	struct buf b;
+
+	log_flush();
+	buf_init(&b, 65536);
+	assert_int_equal(file_read(AT_FDCWD, at("log"), 65536, &b), 0);
+	if (text == NULL)
+		assert_int_equal(b.n, 0);
+	else
+		assert_non_null(strstr(buf_cstr(&b), text));
+	buf_free(&b);
+}
+
+static const struct {
+	const char *text;		/* before the NULs */
+	size_t	    written;
+	off_t	    hole;
+	size_t	    after;
+	const char *before;		/* our mail */
+	const char *logged;
+} zero_ends[] = {
+	{ "From x\n\nold\n\n", 1, 0, 0, "From x\n\nold\n\n",
+	    "zeros: cut off the 1 NULs at its end" },
+	{ "From x\n\nold\n\n", 3000, 0, 0, "From x\n\nold\n\n",
+	    "cut off the 3000 NULs" },
+	{ "From x\n\nhalf a li", 200000, 0, 0, "From x\n\nhalf a li\n\n",
+	    "cut off the 200000 NULs" },
+	{ "", 4096, 0, 0, "", "cut off the 4096 NULs" },
+	{ "", 0, 1, 0, "", "cut off the 1 NULs" },
+	{ "", 0, (off_t)1 << 33, 0, "", "cut off the 8589934592 NULs" },
+	{ "From x\n\nold\n\n", 70000, (off_t)1 << 33, 70000,
+	    "From x\n\nold\n\n", "cut off the 8590074592 NULs" },
+};
+
+/* Mail whose bytes never came to the disk goes; what did stays. */
+static void
+test_mbox_zeros(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < nitems(zero_ends); i++) {
+		put_zeros("zeros", zero_ends[i].text, zero_ends[i].written,
+		    zero_ends[i].hole, zero_ends[i].after);
+		log_begin();
+		assert_int_equal(deliver(STORE_MBOX, "zeros", 0).status,
+		    SENT);
+		assert_logged(zero_ends[i].logged);
+		assert_mbox("zeros", zero_ends[i].before, 1);
+		assert_int_equal(deliver(STORE_MBOX, "zeros", 0).status,
+		    SENT);
+		assert_mbox("zeros", zero_ends[i].before, 2);
+	}
+}
+
+static off_t
+size_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(at(path), &st), 0);
+	return st.st_size;
+}
+
+/* NULs that somebody was sent are mail: behind them is a line's end. */
+static void
+test_mbox_nuls(void **state)
+{
+	struct msg_store job = job_new(STORE_MBOX, "nuls", HEADER,
+	    "aaaaaaaa\r\n");
+	struct outcome o;
+	off_t size;
+
+	(void)state;
+	assert_int_equal(fd_pwrite_all(job.queue_file, "\0\0\0\0\0\0\0\0",
+	    8, 100), 0);
+	run(&job, &o);
+	assert_int_equal(o.status, SENT);
+	size = size_of("nuls");
+	log_begin();
+	assert_int_equal(deliver(STORE_MBOX, "nuls", 0).status, SENT);
+	assert_logged(NULL);
+	assert_true(size_of("nuls") > size + 100);
+}
+
+/* Too many to read, no lock, a file that can only grow: mail comes anyway. */
+static void
+test_mbox_zeros_kept(void **state)
+{
+	const size_t many = (64 << 20) + (1 << 17);
+	struct msg_store job;
+	struct outcome o;
+	int fd, flags = 0x20;		/* FS_APPEND_FL */
+
+	(void)state;
+	put_zeros("kept", "x\n", many, 0, 0);
+	log_begin();
+	assert_int_equal(deliver(STORE_MBOX, "kept", 0).status, SENT);
+	assert_logged("cannot cut off the NULs at its end: File too large");
+	assert_true(size_of("kept") > (off_t)many);
+	put_zeros("kept", "x\n", 100, 0, 0);
+	job = job_new(STORE_MBOX, "kept", HEADER, BODY);
+	job.locks = 0;
+	log_begin();
+	run(&job, &o);
+	assert_int_equal(o.status, SENT);
+	assert_logged(NULL);
+	assert_true(size_of("kept") > 102);
+	put_zeros("kept", "x\n", 100, 0, 0);
+	assert_true((fd = open(at("kept"), O_RDONLY)) >= 0);
+	if (ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0) {	/* root, and ext4 */
+		log_begin();
+		assert_int_equal(deliver(STORE_MBOX, "kept", 0).status, SENT);
+		assert_logged("at its end: Operation not permitted");
+		assert_true(size_of("kept") > 102);
+		flags = 0;
+		assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+	}
+	close(fd);
+}
+
+/* The mail does not fit: the NULs are gone, and nothing else. */
+static void
+test_mbox_zeros_full(void **state)
+{
+	(void)state;
+	put_zeros("zfull", "From x\n\nold\n\n", 100, 0, 0);
+	assert_int_equal(deliver(STORE_MBOX, "zfull", 60).status, BOUNCED);
+	assert_file(at("zfull"), "From x\n\nold\n\n");
+}
+
 /* Errors leave it as it was: our limit, and one of the system. */
 static void
 test_mbox_cut_back(void **state)
@@ -514,6 +675,10 @@ set_up(void **state)
 
 	(void)state;
 	assert_non_null(mkdtemp(top));
+	log_open(&(struct log_conf){ .program = "store", .hostname = "h" });
+	log_fd = open(at("log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+	assert_true(log_fd >= 0);
+	log_to_fd(log_fd);
 	loop = loop_new();
 	pool = pool_new(loop, 8);
 	conf.loop = loop;
@@ -538,6 +703,9 @@ tear_down(void **state)
 	store_free(&store);
 	pool_free(&pool);
 	loop_free(&loop);
+	log_flush();
+	log_to_fd(-1);
+	close(log_fd);
 	return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -553,6 +721,10 @@ main(void)
 		cmocka_unit_test(test_short_queue_file),
 		cmocka_unit_test(test_mbox),
 		cmocka_unit_test(test_mbox_torn),
+		cmocka_unit_test(test_mbox_zeros),
+		cmocka_unit_test(test_mbox_nuls),
+		cmocka_unit_test(test_mbox_zeros_kept),
+		cmocka_unit_test(test_mbox_zeros_full),
 		cmocka_unit_test(test_mbox_cut_back),
 		cmocka_unit_test(test_mbox_refused),
 		cmocka_unit_test(test_mbox_locked),
