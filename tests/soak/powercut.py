@@ -3,7 +3,7 @@
 
     tests/soak/powercut.py [--cuts N] [--messages N] [--fs ext4,xfs]
                            [--mbox] [--through forward|command]
-                           [--sessions N] [--seed N] [--dir DIR]
+                           [--users spool|home] [--sessions N] [--seed N] [--dir DIR]
 
 Queue and mailboxes stand on file systems of their own, on loop devices. A
 cut is FS_IOC_SHUTDOWN without a flush of the log (what was not synced is
@@ -16,8 +16,10 @@ on the disk (seen with nothing but open, write, fsync: 3 of 26744 on xfs, 8
 of 12662 on ext4, all of them after the ioctl had begun). Such mail counts as
 unknown. The queue's disk fails first, so that nothing is removed from it on
 the word of such an fsync(). With --through mail takes a way around: an alias
-that forwards it, or a command that writes the Maildir. Root only. The last line of each run is a table
-row; exit status 1 if anything was lost or torn.
+that forwards it, or a command that writes the Maildir. With --users it goes
+to users of the system: their mbox or home_mailbox, and .forward files to a
+file, another user and a command. Root only. The last line of each run is a
+table row; exit status 1 if anything was lost or torn.
 """
 import argparse
 import contextlib
@@ -33,6 +35,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), "suite"))
 import harness		# noqa: E402  pylint: disable=wrong-import-position
 import ledger		# noqa: E402  pylint: disable=wrong-import-position
+import localbox		# noqa: E402  pylint: disable=wrong-import-position
 
 FS_IOC_SHUTDOWN = 0x8004587d
 NOLOGFLUSH = 2
@@ -118,31 +121,69 @@ sed 1d >$f && sync $f && mv $f new/ && sync new || exit 75
 """
 
 
-class Box(harness.Instance):
-    """An instance whose spool/ and mail/ are disks of their own."""
-    def __init__(self, fs, mbox, where, through=None):
-        super().__init__(users=ledger.USERS, settings=ledger.SETTINGS,
-                         where=where)
+class Powered:
+    """For an instance some of whose directories are disks of their own."""
+    disks = ()
+
+    def plug(self, fs, names):
+        """The first fails first: the queue's."""
         self.disks = []
+        for name in names:
+            at = os.path.join(self.dir, name)
+            st = os.stat(at)
+            shutil.rmtree(at)	# so that nobody writes below it
+            os.mkdir(at)
+            self.disks.append(Disk(self.dir, name, at, fs))
+            os.chown(at, st.st_uid, st.st_gid)
+            os.chmod(at, st.st_mode & 0o7777)
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(at, "lost+found"))
+        self._run([harness.tool("postern"), "setup", self.dir])
+
+    def cut(self, load):
+        """The power fails and comes back; when mail could flow again."""
+        began = time.monotonic()
+        for disk in self.disks:
+            disk.fail()
+        ledger.kill_all(self)
+        time.sleep(0.2)			# replies under way are read
+        with load.lock:
+            late = [n for n, (t, _) in load.accepted.items() if t >= began]
+            for n in late:
+                load.unknown[n] = load.accepted.pop(n)
+        for disk in self.disks:
+            disk.unmount()
+            disk.mount()
+        since = time.monotonic()
+        self.start()
+        return since
+
+    def close(self):
+        ledger.kill_all(self)
+        for disk in self.disks:
+            disk.unmount()
+        super().close()
+
+
+class Virtual(Powered, harness.Instance):
+    """Mailboxes of virtual(8), and ways to them by local(8)."""
+    def __init__(self, fs, opts):
+        super().__init__(users=ledger.USERS, settings=ledger.SETTINGS,
+                         where=opts.dir)
         try:
-            for name in ("spool", "mail"):
-                at = os.path.join(self.dir, name)
-                st = os.stat(at)
-                shutil.rmtree(at)	# so that nobody writes below it
-                os.mkdir(at)
-                self.disks.append(Disk(self.dir, name, at, fs))
-                os.chown(at, st.st_uid, st.st_gid)
-                os.chmod(at, st.st_mode & 0o7777)
-                with contextlib.suppress(OSError):
-                    os.rmdir(os.path.join(at, "lost+found"))
-            self._run([harness.tool("postern"), "setup", self.dir])
-            if mbox:
+            self.plug(fs, ("spool", "mail"))
+            if opts.mbox:
                 ledger.use_mbox(self)
-            if through:
-                self.lead(through)
+            if opts.through:
+                self.lead(opts.through)
         except BaseException:
             self.close()
             raise
+
+    kinds = staticmethod(ledger.recipients)
+
+    def all_boxes(self):
+        return [(self.addr(user), user) for user in ("ann", "bob")]
 
     def lead(self, through):
         """ann's and bob's mail goes by an alias of the same name."""
@@ -168,50 +209,85 @@ class Box(harness.Instance):
         self.run("newaliases")
         os.sync()
 
-    def cut(self, load):
-        """The power fails and comes back; when mail could flow again."""
-        began = time.monotonic()
-        for disk in self.disks:		# the queue's is the first
-            disk.fail()
-        ledger.kill_all(self)
-        time.sleep(0.2)			# replies under way are read
-        with load.lock:
-            late = [n for n, (t, _) in load.accepted.items() if t >= began]
-            for n in late:
-                load.unknown[n] = load.accepted.pop(n)
-        for disk in self.disks:
-            disk.unmount()
-            disk.mount()
-        since = time.monotonic()
-        self.start()
-        return since
 
-    def close(self):
-        ledger.kill_all(self)
-        for disk in getattr(self, "disks", ()):
-            disk.unmount()
-        shutil.rmtree(self.dir, ignore_errors=True)
+class Users(Powered, localbox.Box):
+    """
+    Users of the system, on four disks. box has mail in mail_spool_directory,
+    or in home_mailbox; a .forward leads file's into a file, other's to box,
+    and command's to a program that writes a Maildir.
+    """
+    def __init__(self, fs, opts):
+        super().__init__(names=("box", "file", "other", "command"),
+                         users=ledger.USERS, settings=ledger.SETTINGS,
+                         where=opts.dir)
+        try:
+            self.plug(fs, ("spool", "mail", "box", "home"))
+            for n in self.names:
+                self.make_home(n)
+            if opts.users == "home":
+                self.set("home_mailbox = Maildir/")
+            self.forward("file", self.home("file") + "/in\n")
+            self.forward("other", "{box}\n")
+            self.forward("command", "\"|exec $HOME/take Maildir\"\n")
+            self.make_take()
+        except BaseException:
+            self.close()
+            raise
+        self.boxes = {
+            "box": os.path.join(self.home("box"), "Maildir")
+                   if opts.users == "home" else
+                   os.path.join(self.spool, self.names["box"]),
+            "file": self.home("file") + "/in",
+            "command": self.home("command") + "/Maildir",
+            ledger.BACK: self.maildir(ledger.BACK)}
+
+    def make_take(self):
+        home, u = self.home("command"), self.user("command")
+        self.write(home + "/take", TAKE % home, "command", 0o755)
+        for sub in ("", "/tmp", "/new", "/cur"):
+            os.mkdir(home + "/Maildir" + sub)
+            os.chown(home + "/Maildir" + sub, u.pw_uid, u.pw_gid)
+        os.sync()
+
+    @staticmethod
+    def kinds(inst, number):
+        if number % 40 in (7, 23):
+            return ledger.recipients(inst, number)
+        if number % 10 == 3:
+            return [(inst.at("box"), "box"), (inst.at("file"), "file")]
+        way = ("box", "file", "other", "command")[number // 3 % 4]
+        return [(inst.at(way), "box" if way == "other" else way)]
+
+    def all_boxes(self):
+        return [(self.at(n), n) for n in ("box", "file", "command")]
 
 
-def arrived(inst, number):
+def arrived(inst, kind, number):
     needle = b"X-Number: %d\n" % number
-    return any(needle in m for m in ledger.newest(inst, "ann"))
+    return any(needle in m for m in ledger.newest(inst, kind))
 
 
-def heal(inst, since, number):
-    """Seconds from the start to a mail that went the whole way."""
+def deliver(inst, number, to):
+    """One more message, the whole way: to is [(address, kind)]."""
     def sent():
         try:
             s = ledger.Session(inst.port)
-            bad = s.mail(inst.addr(ledger.BACK), [inst.addr("ann")],
+            bad = s.mail(inst.addr(ledger.BACK), [a for a, _ in to],
                          ledger.make_mail(number, 100))
             s.close()
             return bad is None
         except ledger.Lost:
             return False
     harness.need(harness.wait_for(sent, 20), "no mail is accepted")
-    harness.need(harness.wait_for(lambda: arrived(inst, number), 20),
-                 "no mail arrives", [x for x in inst.log().split("\n") if "status=" in x][-5:])
+    for _, kind in to:
+        harness.need(harness.wait_for(lambda k=kind: arrived(inst, k, number), 20),
+                     "no mail arrives:", kind,
+                     [x for x in inst.log().split("\n") if "status=" in x][-5:])
+
+
+def heal(inst, since, number):
+    """Seconds from the start to a mail that went the whole way."""
+    deliver(inst, number, inst.all_boxes()[:1])
     return time.monotonic() - since
 
 
@@ -242,8 +318,8 @@ def powercut(fs, opts, say=print):
     rng = random.Random(opts.seed)
     heals = []
     per_cut = opts.messages // opts.cuts
-    with Box(fs, opts.mbox, opts.dir, opts.through) as inst:
-        with ledger.Load(inst, sessions=opts.sessions) as load:
+    with (Users if opts.users else Virtual)(fs, opts) as inst:
+        with ledger.Load(inst, sessions=opts.sessions, kinds=inst.kinds) as load:
             for i in range(opts.cuts):
                 until = len(load.accepted) + per_cut
                 load.limit = until + 50	# so that the cut meets work
@@ -256,12 +332,14 @@ def powercut(fs, opts, say=print):
                 heals.append(heal(inst, since, 10**9 + i))
             load.stop()
         ledger.quiet(inst)
-        a = ledger.Account(load, TWICE_PER_CUT * opts.cuts, 2 * opts.cuts if opts.mbox else 0)
+        # What a cut left at the end of an mbox goes with the next delivery.
+        deliver(inst, 10**9 + opts.cuts, inst.all_boxes())
+        a = ledger.Account(load, TWICE_PER_CUT * opts.cuts)
         say("%-5s %-7s cuts %d  %s; in corrupt/ %d; healed in %.1f s at most"
-            % (fs, opts.through or ("mbox" if opts.mbox else "Maildir"), opts.cuts, a,
-               len(a.corrupt), max(heals)))
+            % (fs, opts.users or opts.through or ("mbox" if opts.mbox else "Maildir"),
+               opts.cuts, a, len(a.corrupt), max(heals)))
         lines = inst.log()
-        for text in ("removed: its writer died", "saving corrupt file"):
+        for text in ("removed: its writer died", "saving corrupt file", ": cut off the "):
             say("      log: %d x \"%s\"" % (lines.count(text), text))
         for n, _ in a.lost[:5]:
             story(inst, load, n, say)
@@ -277,6 +355,8 @@ def options(args=None):
     p.add_argument("--fs", default="ext4,xfs")
     p.add_argument("--mbox", action="store_true")
     p.add_argument("--through", choices=("forward", "command"))
+    p.add_argument("--users", choices=("spool", "home"),
+                   help="of the system, with mbox files or a home_mailbox")
     p.add_argument("--sessions", type=int, default=8)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--dir", default=None, help="where images are made")

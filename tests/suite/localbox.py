@@ -29,17 +29,17 @@ def _tool(*args):
 class Box(harness.Instance):
     """names: users that exist as NAME + a number of this process."""
 
-    def __init__(self, names=("al", "bea"), settings=(), quick=True):
-        super().__init__(users=("ann",), settings=(
+    def __init__(self, names=("al", "bea"), settings=(), quick=True,
+                 users=("ann",), where=None):
+        super().__init__(users=users, where=where, settings=(
             "mailbox_size_limit = 0", "message_size_limit = 0",
             "virtual_mailbox_limit = 0") + (QUICK if quick else ()))
         self.names = {}
         self.home_dir = os.path.join(self.dir, "home")
         self.spool = os.path.join(self.dir, "box")
-        os.makedirs(self.home_dir)
-        os.chmod(self.home_dir, 0o755)
-        os.makedirs(self.spool)
-        os.chmod(self.spool, 0o1777)
+        for d, mode in ((self.home_dir, 0o755), (self.spool, 0o1777)):
+            os.makedirs(d)
+            os.chmod(d, mode)
         self.set("mail_spool_directory = " + self.spool)
         self.set("myorigin = $myhostname")
         for line in settings:
@@ -48,10 +48,7 @@ class Box(harness.Instance):
             self.names[n] = "pt%s%d" % (n, os.getpid())
             _tool("useradd", "-M", "-s", "/bin/sh", "-d", self.home(n),
                   self.names[n])
-            u = pwd.getpwnam(self.names[n])
-            os.makedirs(self.home(n))
-            os.chown(self.home(n), u.pw_uid, u.pw_gid)
-            os.chmod(self.home(n), 0o700)
+            self.make_home(n)
 
     def close(self):
         super().close()
@@ -59,6 +56,12 @@ class Box(harness.Instance):
             with contextlib.suppress(Exception):
                 _tool("userdel", name)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def make_home(self, n):
+        u = self.user(n)
+        os.makedirs(self.home(n))
+        os.chown(self.home(n), u.pw_uid, u.pw_gid)
+        os.chmod(self.home(n), 0o700)
 
     def home(self, n):
         return os.path.join(self.home_dir, n)
