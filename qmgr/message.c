@@ -14,6 +14,7 @@
 
 #define ARENA_MAX	((size_t)16 << 30)	/* of one message */
 #define LOCKED_MS	10000	/* until a file in writing is looked at again */
+#define YOUNG_MS	1000	/* its writer may just be about to lock it */
 #define FAULT_MS_MAX	60000
 
 struct early { struct channel *from; const struct msg_offer *offer; };
@@ -99,12 +100,26 @@ activate(struct qmgr *q, struct slot *s)
 	return true;
 }
 
+static bool
+is_young(int fd)
+{
+	int64_t now_us = clock_wall_us(), made_us;
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	made_us = (int64_t)st.st_mtim.tv_sec * 1000000 +
+	    st.st_mtim.tv_nsec / 1000;
+	return made_us <= now_us && now_us - made_us < YOUNG_MS * 1000;
+}
+
 bool
 message_open(struct qmgr *q, struct slot *s)
 {
 	struct queue_message msg = { 0 };
 	struct arena *arena;
 	enum queue_result r;
+	bool young;
 	int err, fd = queue_open_file(&q->queue, s->dir, s->id,
 	    O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 
@@ -121,8 +136,8 @@ message_open(struct qmgr *q, struct slot *s)
 	r = queue_is_held(fd) ? QUEUE_LOCKED :
 	    queue_read(fd, arena, s->dir != Q_DEFERRED, &msg);
 	err = errno;
-	if (r == QUEUE_OK && !str_eq(str_of(msg.id), str_of(s->id)))
-		r = s->dir == Q_INCOMING ? QUEUE_TORN : QUEUE_BAD;
+	r = queue_judge(r, s->dir, s->id, &msg);
+	young = r == QUEUE_TORN && is_young(fd);
 	if (r == QUEUE_OK && activate(q, s)) {
 		begin(q, s, arena, &msg, fd, NULL);
 		return true;
@@ -136,7 +151,10 @@ message_open(struct qmgr *q, struct slot *s)
 		slot_free(q, &s);
 		break;
 	case QUEUE_TORN:
-		remove_torn(q, s);
+		if (young)
+			slot_wait(q, s, s->dir, clock_steady_ms() + YOUNG_MS);
+		else
+			remove_torn(q, s);
 		break;
 	case QUEUE_BAD:
 		message_corrupt(q, &s);

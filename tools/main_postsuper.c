@@ -158,9 +158,8 @@ check_one(void *ctx, const char *id)
 	if (fd < 0)
 		return true;
 	a = arena_new(ARENA_MAX);
-	r = queue_read(fd, a, true, &m);
-	if (r == QUEUE_OK && !str_eq(str_of(m.id), str_of(id)))
-		r = QUEUE_BAD;		/* restored under another name */
+	/* BAD, too: restored under another name. */
+	r = queue_judge(queue_read(fd, a, true, &m), s->dir, id, &m);
 	arena_free(&a);
 	close(fd);
 	if (r == QUEUE_OK && queue_tidy(&s->p->does.queue, s->dir, id) == 0) {

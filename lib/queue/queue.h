@@ -2,8 +2,7 @@
  * queue - queue files and the directories they stand in. DESIGN 4.
  *
  * One message is one file: head, body, headers, envelope, journal. It is in
- * one directory; moves are rename(2). Used by cleanup (writes), qmgr
- * (schedules), bounce, showq, postsuper, postcat (read).
+ * one directory; moves are rename(2). cleanup writes it, qmgr schedules it.
  *
  *   file  := head body headers envelope journal
  *   head  := QUEUE_HEAD_SIZE bytes: magic "PSTRNQ01", fields, CRC32C
@@ -13,9 +12,8 @@
  *   journal := frames of record.def, appended
  *   frame := type:u16 length:u32 crc32c:u32 bytes, big-endian
  *
- * 250 waits for fsync of a file whose COMMIT frame is in place. A file
- * without one was never acknowledged. The COMMIT frame holds the CRC of
- * body and headers.
+ * 250 waits for fsync of a file whose COMMIT frame is in place, which holds the
+ * CRC of body and headers. A file without one was never acknowledged.
  */
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
@@ -55,11 +53,9 @@ struct queue {			/* directories, opened before privileges go */
 int	 queue_open(struct queue *, const char *spool, struct str hash_names,
 	    unsigned depth, const char **bad) MUST_USE;
 void	 queue_close(struct queue *);
-
 bool	 queue_id_valid(struct str id);		/* of either form, no path */
 /* A fresh id: upper-case hex of the microsecond and the writer, or long. */
 void	 queue_id_new(struct queue *, char id[QUEUE_ID_MAX]);
-
 /* openat in the right (hashed) place; fd or -1 with errno. */
 int	 queue_open_file(const struct queue *, enum queue_dir, const char *id,
 	    int flags, mode_t mode);
@@ -70,7 +66,7 @@ int	 queue_move(const struct queue *, const char *id, enum queue_dir from,
 	    enum queue_dir to) MUST_USE;
 int	 queue_remove(const struct queue *, enum queue_dir, const char *id)
 	    MUST_USE;
-/* Removes what queue_read called torn, if it still is so under its lock: a
+/* Removes what queue_judge called torn, if it still is so under its lock: a
  * writer may just have begun. QUEUE_OK: it is gone; else nothing was done. */
 enum queue_result queue_remove_torn(const struct queue *, enum queue_dir,
 	    const char *id) MUST_USE;
@@ -155,7 +151,11 @@ enum queue_result queue_read(int fd, struct arena *, bool content,
 enum queue_result queue_read_in(enum queue_dir dir, int fd,
 	    const struct stat *st, struct arena *, struct queue_message *)
 	    MUST_USE;
-/* The same from bytes: head and envelope region (no journal). */
+/* Of a file of that name: a head of another id is BAD, but in incoming/ TORN:
+ * never acknowledged, be it whole or not. */
+enum queue_result queue_judge(enum queue_result, enum queue_dir,
+	    const char *id, const struct queue_message *);
+/* queue_read from bytes: head and envelope region (no journal). */
 enum queue_result queue_parse(struct str head_and_envelope, struct arena *,
 	    struct queue_message *) MUST_USE;
 

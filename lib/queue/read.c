@@ -494,6 +494,21 @@ queue_remove_left(const struct queue *q, enum queue_dir dir, const char *id)
 	return err;
 }
 
+/*
+ * A spare's new message gets its own name before it is synced (spare.c): a
+ * whole head (it has a CRC) under an old one was never told of, though after
+ * a power cut the old message's frames may stand behind it.
+ */
+enum queue_result
+queue_judge(enum queue_result r, enum queue_dir dir, const char *id,
+    const struct queue_message *m)
+{
+	if ((r != QUEUE_OK && r != QUEUE_BAD) || m->id[0] == '\0' ||
+	    strcmp(m->id, id) == 0)
+		return r;
+	return dir == Q_INCOMING ? QUEUE_TORN : QUEUE_BAD;
+}
+
 enum queue_result
 queue_remove_torn(const struct queue *q, enum queue_dir dir, const char *id)
 {
@@ -510,11 +525,10 @@ queue_remove_torn(const struct queue *q, enum queue_dir dir, const char *id)
 		return result;
 	}
 	arena = arena_new(ARENA_MAX);
+	m = (struct queue_message){ 0 };
 	result = read_all(fd, arena, false, &m);
 	arena_free(&arena);
-	/* Written under an old name, and never given its own: queue.h. */
-	if (result == QUEUE_OK && dir == Q_INCOMING && strcmp(m.id, id) != 0)
-		result = QUEUE_TORN;
+	result = queue_judge(result, dir, id, &m);
 	if (result == QUEUE_TORN) {
 		errno = queue_remove(q, dir, id);
 		result = errno == 0 ? QUEUE_OK : QUEUE_RETRY;

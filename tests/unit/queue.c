@@ -408,7 +408,11 @@ test_old_name(void **state)
 {
 	struct fixture *f = *state;
 	struct queue_writer *w = write_sample(&f->q, 60);
+	struct arena *arena = arena_new(1 << 20);
 	char old[QUEUE_ID_MAX], id[QUEUE_ID_MAX];
+	struct queue_message m;
+	struct stat st;
+	int fd;
 
 	strcpy(old, queue_writer_id(w));
 	queue_writer_recycle(&w);
@@ -418,6 +422,31 @@ test_old_name(void **state)
 	    QUEUE_LOCKED);
 	close(queue_writer_keep(&w));	/* as if its cleanup had died */
 	assert_int_equal(queue_remove_torn(&f->q, Q_INCOMING, old), QUEUE_OK);
+	/* The power went: the new head, and behind it who knows what. */
+	w = write_sample(&f->q, 60);
+	strcpy(old, queue_writer_id(w));
+	queue_writer_recycle(&w);
+	w = write_sample(&f->q, 60);
+	fd = queue_writer_keep(&w);
+	assert_true(fstat(fd, &st) == 0 && st.st_size > 100);
+	assert_int_equal(fd_pwrite_all(fd, "\1\2\3", 3, st.st_size - 20), 0);
+	assert_int_equal(queue_read(fd, arena, false, &m), QUEUE_BAD);
+	assert_int_equal(queue_judge(QUEUE_BAD, Q_ACTIVE, old, &m),
+	    QUEUE_BAD);
+	assert_int_equal(queue_judge(QUEUE_BAD, Q_INCOMING, m.id, &m),
+	    QUEUE_BAD);
+	assert_int_equal(queue_remove_torn(&f->q, Q_INCOMING, old), QUEUE_OK);
+	/* No head, no id: kept. */
+	close(fd);
+	w = write_sample(&f->q, 60);
+	strcpy(old, queue_writer_id(w));
+	fd = queue_writer_keep(&w);
+	assert_int_equal(fd_pwrite_all(fd, "\1\2\3", 3, 8), 0);
+	assert_int_equal(queue_remove_torn(&f->q, Q_INCOMING, old),
+	    QUEUE_BAD);
+	assert_int_equal(queue_remove(&f->q, Q_INCOMING, old), 0);
+	close(fd);
+	arena_free(&arena);
 	w = write_sample(&f->q, 60);
 	strcpy(old, queue_writer_id(w));
 	queue_writer_recycle(&w);
