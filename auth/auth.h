@@ -8,6 +8,7 @@
  * saslauthd.c, pam.c  daemons that know passwords
  * relay.c, serve.c  Dovecot's auth protocol, as its client, as its server
  * client.c   our own logins at servers, for smtp and lmtp
+ * refusal.c  which of them were refused
  *
  * Carriers bring attempts: smtpd's talks (main.c), a socket that speaks
  * Dovecot's protocol. Nothing here waits: hashes run in pool threads, other
@@ -48,6 +49,7 @@ struct auth {				/* the process */
 	struct match_list *exceptions;
 	struct login_server server;
 	struct clients	  *clients;
+	struct refusals	  *refusals;
 	struct relay_paths *relay_paths;
 	struct str	   spool;	/* queue_directory */
 	int64_t		   pam_timeout_ms;
@@ -123,6 +125,19 @@ struct pam_ask;
 struct pam_ask	*pam_ask(struct auth *, const struct guess *, verify_done *,
 		    void *ctx);
 void		 pam_cancel(struct pam_ask **);
+
+/* --- refusal.c: servers that refused them --- */
+struct refusals;
+struct refused { struct str dsn, text; };	/* of the reply */
+struct refusals	*refusals_new(void);
+void		 refusals_free(struct refusals **);
+/* The key says which server, and which user. All is copied. */
+void		 refusal_add(struct refusals *, struct str key,
+		    struct str password, const struct refused *,
+		    int64_t now_s);
+/* Of that password, not before since_s; texts last until the next add. */
+bool		 refusal_find(struct refusals *, struct str key,
+		    struct str password, int64_t since_s, struct refused *);
 
 /* --- client.c: our own logins at servers --- */
 void		 clients_open(struct auth *, struct problems *);

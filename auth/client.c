@@ -16,6 +16,8 @@ struct client_site {			/* a service of master.cf */
 	struct str	 name;		/* "": main.cf alone */
 	struct tables	*maps[2];	/* smtp_, lmtp_sasl_password_maps */
 	struct str	 delimiter[2];
+	bool		 cached[2];	/* sasl_auth_cache_name is set */
+	int64_t		 cache_s[2];
 	struct conf	*conf;
 };
 struct clients { struct client_site *v; size_t n; };
@@ -42,6 +44,7 @@ struct client {
 	struct talk	*talk;		/* NULL: smtp went while a thread runs */
 	const struct mechanism *way;
 	char		*user, *password;
+	char		*refusal_key;	/* NULL: refusals are not kept */
 	struct buf	 first, proof;	/* SCRAM */
 	struct buf	 challenge, answer;
 	unsigned	 step;
@@ -54,6 +57,9 @@ static void	on_gone(void *ctx, struct talk *, const char *why);
 static void	begin(struct client *, const struct msg_login_begin *);
 static enum found find_password(struct client *, const struct msg_login_begin *,
 		    struct buf *value);
+static bool	is_refused(struct client *, const struct client_site *,
+		    const struct msg_login_begin *);
+static void	refused(struct client *, const struct msg_login_refused *);
 static void	challenged(struct client *, struct str data);
 static int	work(void *ctx);
 static void	on_worked(void *ctx, int result);
@@ -71,11 +77,15 @@ static void
 open_site(struct auth *a, struct clients *all, struct str name,
     struct conf *conf, struct problems *p)
 {
-	static const char *const names[2][2] = {
+	static const char *const names[2][4] = {
 		{ "smtp_sasl_password_maps",
-		    "smtp_sasl_password_result_delimiter" },
+		    "smtp_sasl_password_result_delimiter",
+		    "smtp_sasl_auth_cache_name",
+		    "smtp_sasl_auth_cache_time" },
 		{ "lmtp_sasl_password_maps",
-		    "lmtp_sasl_password_result_delimiter" },
+		    "lmtp_sasl_password_result_delimiter",
+		    "lmtp_sasl_auth_cache_name",
+		    "lmtp_sasl_auth_cache_time" },
 	};
 	struct client_site *s;
 	struct buf why;
@@ -88,6 +98,8 @@ open_site(struct auth *a, struct clients *all, struct str name,
 		s->maps[i] = tables_open(conf_get(conf, names[i][0]),
 		    conf_dir(conf), TABLE_FOLD | TABLE_NO_REGSUB, &why);
 		s->delimiter[i] = conf_get(conf, names[i][1]);
+		s->cached[i] = conf_get(conf, names[i][2]).n > 0;
+		s->cache_s[i] = conf_number(conf, names[i][3]);
 		if (why.n > 0)
 			problem_add(p, service_checks(a->service), NULL, 0,
 			    "%s: %s", names[i][0], buf_cstr(&why));
@@ -103,6 +115,7 @@ clients_open(struct auth *a, struct problems *p)
 	struct master_cf services = { 0 };
 
 	a->clients = all;
+	a->refusals = refusals_new();
 	open_site(a, all, STR(""), conf, p);
 	if (!master_cf_load(conf, &services, p))
 		return;
@@ -148,6 +161,8 @@ on_message(void *ctx, struct talk *t, enum msg id, const void *msg)
 	else if (id == MSG_login_challenge && c->way != NULL && !c->running)
 		challenged(c,
 		    ((const struct msg_login_challenge *)msg)->data);
+	else if (id == MSG_login_refused && c->way != NULL)
+		refused(c, msg);
 	else
 		fail(c, "a step out of its place");
 }
@@ -252,6 +267,10 @@ begin(struct client *c, const struct msg_login_begin *m)
 		client_free(c);
 		return;
 	}
+	if (found == FOUND && is_refused(c, site, m)) {
+		client_free(c);
+		return;
+	}
 	c->way = found == FOUND ? choose(m->mechanisms,
 	    (unsigned)m->refused) : NULL;
 	if (c->way == NULL) {
@@ -268,6 +287,40 @@ begin(struct client *c, const struct msg_login_begin *m)
 		buf_str(&c->answer, buf_view(&c->first));
 	}
 	say(c, c->way->name, buf_view(&c->answer), c->way->way == PLAIN);
+}
+
+/* smtp_sasl_auth_cache_name. True: this was tried, and is answered. */
+static bool
+is_refused(struct client *c, const struct client_site *site,
+    const struct msg_login_begin *m)
+{
+	int64_t since_s = clock_wall_s() - site->cache_s[m->lmtp != 0];
+	struct refused why;
+	struct buf key;
+	bool known;
+
+	if (!site->cached[m->lmtp != 0])
+		return false;
+	buf_init(&key, TEXT_MAX);
+	buf_printf(&key, "%s " STRF " %s", m->lmtp != 0 ? "lmtp" : "smtp",
+	    STRV(m->host), c->user);
+	c->refusal_key = mem_strdup(buf_cstr(&key));
+	buf_free(&key);
+	known = refusal_find(c->auth->refusals, str_of(c->refusal_key),
+	    str_of(c->password), since_s, &why);
+	if (known)
+		talk_send(c->talk, MSG_login_cached, &(struct msg_login_cached){
+		    .dsn = why.dsn, .text = why.text });
+	return known;
+}
+
+static void
+refused(struct client *c, const struct msg_login_refused *m)
+{
+	if (c->refusal_key != NULL)
+		refusal_add(c->auth->refusals, str_of(c->refusal_key),
+		    str_of(c->password), &(struct refused){ m->dsn, m->text },
+		    clock_wall_s());
 }
 
 /* RFC 4616 2. */
@@ -383,5 +436,6 @@ client_free(struct client *c)
 		password_wipe(c->password, strlen(c->password));
 	mem_free(c->password);
 	mem_free(c->user);
+	mem_free(c->refusal_key);
 	mem_free(c);
 }

@@ -13,6 +13,8 @@ static void	on_channel(void *ctx, struct channel *);
 static void	on_message(void *ctx, struct talk *, enum msg, const void *);
 static void	on_gone(void *ctx, struct talk *, const char *why);
 static void	failed(struct session *, const char *reason);
+static void	cached(struct session *, const struct msg_login_cached *);
+static struct str softened(struct session *, struct str dsn);
 static unsigned	refused_bits(const struct session *);
 
 static const struct talk_ops talk_ops = { on_message, on_gone };
@@ -134,6 +136,9 @@ on_message(void *ctx, struct talk *t, enum msg id, const void *msg)
 	} else if (id == MSG_login_none) {
 		s->login = NULL;
 		hello_over(s);
+	} else if (id == MSG_login_cached) {
+		s->login = NULL;
+		cached(s, msg);
 	} else if (id == MSG_login_failed) {
 		s->login = NULL;
 		failed(s, arena_cstr(s->arena, no->reason));
@@ -161,6 +166,31 @@ failed(struct session *s, const char *reason)
 	session_refused(s, &why);
 }
 
+/* It has refused this before: smtp_sasl_auth_cache_name. */
+static void
+cached(struct session *s, const struct msg_login_cached *m)
+{
+	struct str text = why_line(s->d, m->text);
+	struct why why = why_printf(s->d, "", "SASL [CACHED] authentication "
+	    "failed; server " STRF " said: " STRF, STRV(s->host), STRV(text));
+
+	why.dsn = softened(s, arena_str(s->d->arena, m->dsn));
+	why.remote = arena_str(s->d->arena, s->host);
+	why.reply = text;
+	why.down = true;
+	session_refused(s, &why);
+}
+
+/* smtp_sasl_auth_soft_bounce: 5.7.8 is 4.7.8. */
+static struct str
+softened(struct session *s, struct str dsn)
+{
+	if (!s->smtp->conf.sasl_auth_soft_bounce || dsn.p[0] != '5')
+		return dsn;
+	return str_of(arena_printf(s->d->arena, "4" STRF,
+	    STRV(str_from(dsn, 1))));
+}
+
 void
 on_auth(struct session *s, struct awaited a, const struct esmtp_reply *r)
 {
@@ -175,14 +205,15 @@ on_auth(struct session *s, struct awaited a, const struct esmtp_reply *r)
 		    .data = str_trim(str_from(text, 4)) });
 		return;
 	}
-	talk_close(&s->login);
 	if (r->code / 100 == 2 && s->login_last) {
+		talk_close(&s->login);
 		s->logged_in = true;
 		s->addr_key = STR("");	/* another destination, another login */
 		hello_over(s);
 		return;
 	}
 	if (r->code / 100 <= 3) {
+		talk_close(&s->login);
 		failed(s, "the server did not prove that it knows the "
 		    "password");
 		return;
@@ -190,9 +221,12 @@ on_auth(struct session *s, struct awaited a, const struct esmtp_reply *r)
 	why = why_reply(s, r, state_request(AUTH));
 	why.text = why_printf(s->d, "", "SASL authentication failed; server "
 	    STRF " said: " STRF, STRV(s->name), STRV(why.reply)).text;
-	if (s->smtp->conf.sasl_auth_soft_bounce && why.dsn.p[0] == '5')
-		why.dsn = str_of(arena_printf(s->d->arena, "4" STRF,
-		    STRV(str_from(why.dsn, 1))));
+	if (r->code == 535 && s->login != NULL)
+		talk_send(s->login, MSG_login_refused,
+		    &(struct msg_login_refused){ .dsn = why.dsn,
+		    .text = why.reply });
+	talk_close(&s->login);
+	why.dsn = softened(s, why.dsn);
 	why.down = true;
 	session_refused(s, &why);
 }

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 
+from badserver import Server, reply
 from harness import Instance, Wire, main, need, wait_for
 
 PASSWORD = "correct horse"
@@ -307,6 +308,66 @@ def test_client_login():
                 r"dsn=4\.7\.8, status=deferred \(SASL authentication failed; server 127\.0\.0\.1\[127\.0\.0\.1\] "
                 r"said: 535 5\.7\.8 Error: authentication failed: authentication failure\)", 5), 60), a.log()[-1500:])
             need(n == 4)
+
+
+def test_refused_logins_are_remembered():
+    """smtp_sasl_auth_cache_name: one attempt a password and server, and mail is put off or returned."""
+    refuse = {"unknown": reply("535 5.7.8 no such luck")}
+    with Server(refuse, keywords=("AUTH PLAIN",)) as s, contextlib.ExitStack() as stack:
+        i = Instance(settings=(
+            "relayhost = [127.0.0.1]:%d" % s.port, "smtp_sasl_auth_enable = yes", "smtp_sasl_security_options =",
+            "smtp_sasl_password_maps = hash:$config_directory/passwords", "smtp_tls_security_level =",
+            "smtp_sasl_auth_cache_name = proxy:btree:/nonexistent/cache", "smtp_sasl_auth_cache_time = 100s",
+            "default_destination_concurrency_failed_cohort_limit = 100", "minimal_backoff_time = 1000s"))
+
+        def tried():
+            return sum(1 for line in s.said if line.startswith("AUTH"))
+
+        def password(text):
+            path = os.path.join(i.etc, "passwords")
+            with open(path, "w") as f:
+                f.write("[127.0.0.1]:%d me:%s\n" % (s.port, text))
+            i.run("postmap", "hash:" + path)
+
+        def sent(to):
+            i.run("sendmail", "-f", "ann@example.test", to, stdin=b"Subject: x\n\nx\n")
+            m = i.wait_log(r"to=<%s>, .*" % to)
+            need(m, "no result for", to, i.log()[-1500:])
+            i.run("postsuper", "-d", "ALL")
+            return m.group(0)
+
+        password("one")
+        stack.enter_context(i)
+        line = sent("a@far.test")
+        need("dsn=4.7.8, status=deferred (SASL authentication failed; server 127.0.0.1[127.0.0.1] said: "
+             "535 5.7.8 no such luck)" in line, line)
+        for n in range(2):
+            line = sent("b%d@far.test" % n)
+            need("dsn=4.7.8, status=deferred (SASL [CACHED] authentication failed; server 127.0.0.1 said: "
+                 "535 5.7.8 no such luck)" in line, line)
+        need(tried() == 1, s.said)
+        # Another password is tried, once.
+        password("two")
+        for n in range(2):
+            line = sent("c%d@far.test" % n)
+            need(("[CACHED]" in line) == (n > 0), line)
+        need(tried() == 2, s.said)
+        # Where a refusal is final, the one that is remembered is, too.
+        i.set("smtp_sasl_auth_soft_bounce = no")
+        i.reload()
+        for n in range(2):
+            line = sent("d%d@far.test" % n)
+            need("dsn=5.7.8, status=bounced" in line and ("[CACHED]" in line) == (n > 0), line)
+        need(tried() == 3, "a start forgets:", s.said)
+        # It is forgotten in time; without a name nothing is kept.
+        i.set("smtp_sasl_auth_cache_time = 0s")
+        i.reload()
+        sent("e@far.test")
+        wait_for(lambda: False, 1.1)
+        need("[CACHED]" not in sent("f@far.test"))
+        i.set("smtp_sasl_auth_cache_name =")
+        i.reload()
+        need("[CACHED]" not in sent("g@far.test") + sent("h@far.test"))
 
 
 def test_user_command():
