@@ -18,7 +18,8 @@ Instance(dns=...) points resolve at it with short timeouts; without dns= an
 instance has a server that does not answer, so no test ever asks the world.
 A name that is not in it is NXDOMAIN, another type of a name that is: no data
 (both with a SOA whose TTL is dns.negative_ttl, 0). TTLs are 0 by default, so
-resolve keeps nothing and what a test changes holds at once:
+resolve keeps nothing and what a test changes holds at once. DNS(host=...)
+listens at another address of this machine than 127.0.0.1.
 
     dns.add("new.test A 127.0.0.9"), dns.remove("new.test"), DNS(path=FILE)
     dns.fail("bad.test", "servfail")          # for all types of that name
@@ -95,7 +96,8 @@ def wire_data(kind, words, text):
 
 
 class DNS:
-    def __init__(self, zone="", path=None):
+    def __init__(self, zone="", path=None, host="127.0.0.1"):
+        self.host = host
         self.records = {}            # name: [(type, ttl, data)]
         self.failures = {}           # (name, type or ""): how
         self.queries = []
@@ -117,15 +119,14 @@ class DNS:
         for t in self.threads:
             t.start()
 
-    @staticmethod
-    def _sockets():
+    def _sockets(self):
         while True:                  # one port that is free for both
             u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            u.bind(("127.0.0.1", 0))
+            u.bind((self.host, 0))
             t = socket.socket()
             t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                t.bind(("127.0.0.1", u.getsockname()[1]))
+                t.bind((self.host, u.getsockname()[1]))
                 t.listen(64)
                 return u, t
             except OSError:
@@ -135,9 +136,9 @@ class DNS:
     def close(self):
         self.over = True
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(b"", ("127.0.0.1", self.port))
+            s.sendto(b"", (self.host, self.port))
         try:
-            socket.create_connection(("127.0.0.1", self.port), 5).close()
+            socket.create_connection((self.host, self.port), 5).close()
         except OSError:
             pass
         for t in self.threads:
@@ -153,7 +154,7 @@ class DNS:
 
     def settings(self):
         """For main.cf."""
-        return ("resolve_servers = 127.0.0.1:%d" % self.port,
+        return ("resolve_servers = %s:%d" % (self.host, self.port),
                 "resolve_timeout = 2s", "resolve_tries = 2",
                 "resolve_deadline = 6s")
 

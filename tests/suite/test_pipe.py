@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 
-from harness import TOP, is_root, main, need, wait_for
+from badserver import Server
+from harness import TOP, Wire, is_root, main, need, wait_for
 from localbox import Box
 
 WHY = "needs root"
@@ -38,6 +39,39 @@ env >{out}/env; id -u >{out}/uid; pwd >{out}/pwd
     b.set("transport_maps = inline:{ %s }" % ", ".join(maps))
     b.set("relay_domains = " + " ".join("p%d.test" % i for i in range(len(lines))))
     return b
+
+
+def test_probes():
+    """verify(8) asks by way of pipe, and of LMTP over a UNIX socket: no command runs, no mail arrives."""
+    if not is_root():
+        return WHY
+    with box("p0 unix - n n - - pipe user=nobody argv={run}",
+             settings=("smtpd_recipient_restrictions = reject_unverified_recipient",
+                       "unverified_recipient_reject_code = 550",
+                       "smtpd_client_event_limit_exceptions = 127.0.0.0/8")) as b:
+        def rcpt(c):
+            c.put("550 5.1.1 no such" if "bad" in c.server.said[-1] else "250 2.1.5 ok")
+
+        def ask(to):
+            w = Wire(b.port)
+            for line in ("", "EHLO x.test", "MAIL FROM:<ann@elsewhere.test>", "RCPT TO:<%s>" % to):
+                got = w.say(line) if line else w.reply()
+            w.close()
+            return got
+        path = os.path.join(b.dir, "lmtp.sock")
+        with Server({"RCPT": rcpt}, lmtp=True, path=path) as s:
+            os.chmod(path, 0o777)
+            b.set("relay_domains = p0.test box.test")
+            b.set("transport_maps = inline:{ {p0.test = p0:}, {box.test = lmtp:unix:%s} }" % path)
+            b.reload()
+            need(ask("u@p0.test").startswith("250"), b.log()[-1500:])
+            need("to=<u@p0.test>, relay=p0, " in b.log() and "status=deliverable (delivers to command: " in b.log(),
+                 b.log()[-1500:])
+            need(ask("good@box.test").startswith("250"), b.log()[-1500:])
+            need(ask("bad@box.test").startswith("550 5.1.1 <bad@box.test>: Recipient address rejected: undeliverable"),
+                 b.log()[-1500:])
+            need(wait_for(lambda: not b.queue()), b.queue())
+            need(not text_of(b.out + "/mail") and not text_of(b.out + "/args") and not s.mails, s.mails)
 
 
 def test_macros_and_flags():

@@ -1,11 +1,14 @@
 """Mail to other hosts, third part: how their servers are found. SRV records,
 protocols, fallback relays, and whose word about DNSSEC counts.
 """
+import contextlib
+import re
+import socket
 import sys
 
-from badserver import Server, reply
+from badserver import STALL, Server, reply
 from dns import DNS
-from harness import Instance, main, need
+from harness import Instance, main, need, wait_for
 from test_smtp import result, send
 
 
@@ -105,6 +108,70 @@ def test_srv_of_lmtp():
                                          "transport_maps = inline:{{far.test = lmtp:box.test}}"]) as i:
             send(i, "a@far.test")
             need("relay=h1.test[127.0.0.2]:%d" % s.port in result(i, "a@far.test"))
+
+
+def two_families(stack, zone, six=None, settings=(), **four):
+    """(instance, server of IPv4): names of both families, one port."""
+    server = stack.enter_context(Server(host="127.0.0.2", **four))
+    if six is not None:
+        stack.enter_context(Server(host="::1", port=server.port, plan=six))
+    dns = stack.enter_context(DNS(zone))
+    return stack.enter_context(Instance(dns=dns, settings=[
+        "smtp_tcp_port = %d" % server.port, "inet_interfaces = 127.0.0.1", "minimal_backoff_time = 1000s",
+        "smtp_helo_timeout = 3s", *settings])), server
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def test_ipv6_that_is_dead():
+    """A first address that refuses, or says nothing: the other protocol has the mail, in the same attempt."""
+    if not has_ipv6():
+        return "no IPv6 here"
+    zone = "both.test A 127.0.0.2\nboth.test AAAA ::1\n"
+    for six, why in ((None, r"connect to both.test\[::1\]:\d+: Connection refused"),
+                     ({"connect": STALL}, r"conversation with both.test\[::1\] timed out"),
+                     ({"connect": reply("554 5.3.2 not here")}, r"refused to talk to me: 554 5.3.2 not here")):
+        with contextlib.ExitStack() as stack:
+            i, four = two_families(stack, zone, six, ["smtp_address_preference = ipv6"])
+            send(i, "x@both.test")
+            need("relay=both.test[127.0.0.2]:%d" % four.port in result(i, "x@both.test"))
+            need(re.search(why, i.log()) and len(four.mails) == 1, why, i.log()[-1500:])
+
+
+def test_balance_of_protocols():
+    """All of the first addresses are IPv6, and dead: smtp_balance_inet_protocols lets the other in."""
+    if not has_ipv6():
+        return "no IPv6 here"
+    zone = "".join("many.test MX %d m%d.test\nm%d.test AAAA ::1\n" % (n, n, n) for n in range(10, 15)) + \
+        "many.test MX 20 four.test\nfour.test A 127.0.0.2\n"
+    for setting, wanted in (("yes", "relay=four.test[127.0.0.2]"), ("no", "status=deferred")):
+        with contextlib.ExitStack() as stack:
+            i, _ = two_families(stack, zone, None, ["smtp_mx_address_limit = 3",
+                                                    "smtp_balance_inet_protocols = " + setting])
+            send(i, "x@many.test")
+            need(wanted in result(i, "x@many.test"), setting, i.log()[-1500:])
+
+
+def test_fallback_that_is_us():
+    """smtp_fallback_relay leads back here: the loop ends by itself, with one report."""
+    with DNS("dead.test A 127.0.0.9\n") as dns:
+        i = Instance(dns=dns, settings=["smtp_tcp_port = 1", "hopcount_limit = 5", "minimal_backoff_time = 1000s"])
+        i.set("smtp_fallback_relay = [127.0.0.1]:%d" % i.port)
+        with i:
+            i.send(to=["x@dead.test"], sender=i.addr("ann"))
+            mails = i.wait_mails("ann", 1)
+            need(len(mails) == 1 and b"too many hops" in mails[0], mails, i.log()[-3000:])
+            need(wait_for(lambda: not i.queue()), i.queue(), i.log()[-2000:])
+            rounds = len(re.findall(r"to=<x@dead.test>, relay=127.0.0.1\[127.0.0.1\].*status=sent", i.log()))
+            need(0 < rounds <= 6, rounds)
+            need("status=bounced" in i.log() and len(i.mails("ann")) == 1, i.log()[-2000:])
 
 
 if __name__ == "__main__":

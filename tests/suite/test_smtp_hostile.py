@@ -187,6 +187,71 @@ def test_many_recipients():
         need([[r.split(" ")[0] for r in m[1]] for m in s.mails] == [["<a@far.test>", "<d@far.test>"]], s.mails)
 
 
+def test_bdat_for_some():
+    """Content that went ahead by BDAT, and RCPTs of which some, or all, were refused."""
+    answers = {"a": "250 2.1.5 ok", "b": "550 5.1.1 no b", "c": "450 4.2.0 c later", "d": "250 2.1.5 ok"}
+
+    def rcpt(c):
+        c.put(answers[c.server.said[-1].split("<")[1][0]])
+    words = b.PLAIN + ("CHUNKING",)
+    for size in (100, 300000):
+        text = b"Subject: x\n\n" + b"0123456789012345678901234567890123456789012345678\n" * (size // 50)
+        with Server(plan={"RCPT": rcpt}, keywords=words) as s, Instance(settings=[
+                "relayhost = [127.0.0.1]:%d" % s.port, "minimal_backoff_time = 1000s"]) as i:
+            i.run("sendmail", "-f", "ann@example.test", *["%s@far.test" % x for x in answers], stdin=text)
+            need(wait_for(lambda: len(re.findall(r"to=<.@far.test>.*status=", i.log())) == 4), i.log())
+            for x, said_ in answers.items():
+                word = {"2": "sent", "4": "deferred", "5": "bounced"}[said_[0]]
+                line = re.search(r"to=<%s@far.test>.*" % x, i.log()).group(0)
+                need("status=" + word in line and (word == "sent" or said_ in line), size, x, line)
+            need([[r.split(" ")[0] for r in m[1]] for m in s.mails] == [["<a@far.test>", "<d@far.test>"]], s.mails)
+            need(s.mails[0][2].replace(b"\r\n", b"\n").endswith(text[-90:]), s.mails[0][2][-300:])
+            # All refused: the content is nobody's, and the connection still good.
+            i.run("sendmail", "-f", "ann@example.test", "b1@far.test", "b2@far.test", stdin=text)
+            i.run("sendmail", "-f", "ann@example.test", "a1@far.test", stdin=text)
+            need(i.wait_log(r"to=<a1@far.test>.*status=sent") and i.wait_log(r"to=<b2@far.test>.*status=bounced"),
+                 i.log()[-2000:])
+            need(len(s.mails) == 2, [m[1] for m in s.mails])
+
+
+def test_bdat_refused_before_its_end():
+    """The server has heard enough in the middle of a chunk: what it says counts, for all who were accepted."""
+    def over(close, words):
+        def talk(c):
+            c.put("220 bad.test ESMTP")
+            while True:
+                line = c.f.readline()
+                if not line:
+                    return
+                if line.startswith(b"EHLO"):
+                    c.put("250-bad.test\r\n250-PIPELINING\r\n250-SIZE 99999999\r\n250 CHUNKING")
+                elif line.startswith(b"BDAT"):
+                    left = int(line.split()[1])
+                    left -= len(c.f.read(min(left, 5000)))
+                    c.put(words)
+                    if close:
+                        raise b.Gone
+                    c.f.read(left)
+                else:
+                    c.put("250 2.0.0 Ok")
+        return talk
+    text = b"Subject: x\n\n" + b"0123456789012345678901234567890123456789012345678\n" * 400000
+    for close in (True, False):
+        for words, status in (("552 5.3.4 too much", "bounced"), ("452 4.3.1 no room", "deferred"),
+                              ("250 2.0.0 Ok", "deferred")):
+            with Server({"connect": over(close, words)}) as s, Server(keywords=b.PLAIN) as spare, Instance(settings=[
+                    "relayhost = [127.0.0.1]:%d" % s.port, "minimal_backoff_time = 1000s",
+                    "smtp_data_xfer_timeout = 5s", "message_size_limit = 0"]) as i:
+                i.run("sendmail", "-f", "ann@example.test", "x@far.test", "y@far.test", stdin=text)
+                for x in "xy":
+                    m = i.wait_log(r"to=<%s@far.test>.*status=.*" % x)
+                    # A server that closes on unread content may take its reply back: RST.
+                    lost = close and m and "status=deferred (lost connection with" in m.group(0)
+                    need(lost or (m and "status=" + status in m.group(0)), close, words, m and m.group(0))
+                    need(lost or words[0] == "2" or words in m.group(0), m.group(0))
+                need(not spare.mails)
+
+
 def lmtp(plan, n=3):
     """One message to n recipients over LMTP, then another: their log lines."""
     with Server(plan=plan, lmtp=True) as s, Instance(settings=[

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import socket
 import ssl
 import sys
 import tempfile
@@ -31,7 +32,7 @@ LEVELS = {
 
 
 @contextlib.contextmanager
-def world(settings=(), modes=None, zone="", ca_server=None):
+def world(settings=(), modes=None, zone="", ca_server=None, dns_host="127.0.0.1"):
     """A server for each kind of certificate, all on one port."""
     directory = tempfile.mkdtemp(prefix="postern-ca-")
     os.chmod(directory, 0o755)
@@ -49,7 +50,7 @@ def world(settings=(), modes=None, zone="", ca_server=None):
             s = TlsServer(host, port, chain, certs[name][0],
                           (modes or {}).get(name, "starttls"), ca=ca_server and ca.cert)
             servers[name], port = stack.enter_context(s), s.port
-        dns = stack.enter_context(DNS(zone))
+        dns = stack.enter_context(DNS(zone, host=dns_host))
         for name, host in HOSTS.items():
             dns.add("mx.%s.test A %s" % (name, host))
             dns.add("*.%s.test MX 10 mx.%s.test" % (name, name))
@@ -191,6 +192,39 @@ def test_dane():
         need(status == "deferred" and "TLSA lookup error" in text, status, text)
         need(servers["good"].names[-1] is None or servers["good"].names[-1] == "mx.good.test", servers["good"].names)
         need("mx.good.test" in servers["good"].names, "no SNI with DANE", servers["good"].names)
+
+
+def own_address():
+    """One of this machine's that is not loopback, or None; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s, contextlib.suppress(OSError):
+        s.connect(("192.0.2.1", 9))
+        host = s.getsockname()[0]
+        return None if host.startswith("127.") else host
+    return None
+
+
+def test_whose_ad_bit():
+    """DNSSEC's word counts from a resolver on loopback alone: else whoever is on the way says it."""
+    host = own_address()
+    if not host:
+        return "this machine has no address but loopback"
+    def ask(**args):
+        with world(["smtp_tls_security_level = dane"], **args) as (i, servers, dns):
+            dns.secure = True
+            dns.add("_%d._tcp.mx.good.test TLSA %s" % (i.tcp, tlsa(i.certs["good"][1])))
+            dns.add("_%d._tcp.mx.self.test TLSA %s" % (i.tcp, tlsa(i.certs["wrong"][1])))
+            policy(i, ["only.good.test dane-only"])
+            send(i, "u@x.good.test", "u@only.good.test", "u@x.self.test")
+            got = [result(i, to) for to in ("u@x.good.test", "u@only.good.test", "u@x.self.test")]
+            return got, established(i, "good"), established(i, "self"), dns
+    got, good, other, dns = ask()
+    need(got[0][0] == got[1][0] == "sent" and good == ["Verified"] * 2, got, good)
+    need(got[2][0] == "deferred" and NOT_TRUSTED in got[2][1], got)
+    # From elsewhere it is as if nothing were signed: opportunistic, and no TLSA question.
+    got, good, other, dns = ask(dns_host=host)
+    need(got[0][0] == got[2][0] == "sent" and good == ["Trusted"] and other == ["Untrusted"], got, good, other)
+    need(got[1][0] == "deferred" and "non DNSSEC destination" in got[1][1], got)
+    need(not [q for q in dns.queries if q[1] == "TLSA"] and [q for q in dns.queries if q[1] == "MX"], dns.queries)
 
 
 def test_dane_zones():
