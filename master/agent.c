@@ -11,6 +11,7 @@
 #include "master/master.h"
 
 #define SETTLED_MS	2000	/* by then all have its channel */
+#define ROOM_MS		50	/* idle so long: another owner's turn */
 #define WANT_MS	20000	/* who waits longer for its turn is refused */
 
 bool
@@ -133,23 +134,43 @@ want_free(struct want *w)
 	mem_free(w);
 }
 
-/* The one that has been idle longest makes room. */
+static size_t
+wants_count(struct master *m, enum role role)
+{
+	size_t n = 0;
+
+	list_each(l, &m->wants)
+		n += container_of(l, struct want, link)->role == role;
+	return (n);
+}
+
+/*
+ * The one that has been idle longest makes room, unless there are as many on
+ * their way out as are waited for. What the others do they are asked: known
+ * at the next try.
+ */
 static void
 make_room(struct master *m, enum role role)
 {
 	struct child *oldest = NULL;
+	size_t leaving = 0;
 
 	list_each(l, &m->children) {
 		struct child *c = container_of(l, struct child, link);
 
-		if (c->role != role || c->draining || c->talks > 0 ||
-		    c->idle_ms < 1000)
+		if (c->role != role)
 			continue;
-		if (oldest == NULL || c->idle_ms > oldest->idle_ms)
+		leaving += c->draining;
+		if (c->draining || c->channel == NULL)
+			continue;
+		if (c->talks == 0 && c->idle_ms >= ROOM_MS &&
+		    (oldest == NULL || c->idle_ms > oldest->idle_ms))
 			oldest = c;
+		(void)child_ask(c);
 	}
-	if (oldest != NULL)
+	if (oldest != NULL && leaving < wants_count(m, role))
 		child_drain(oldest);
+	timer_set(m->tick, ROOM_MS);
 }
 
 static void
@@ -161,7 +182,6 @@ start_or_queue(struct master *m, struct want *w)
 	if (agents_count(m, w->role) >=
 	    (size_t)m->plan->is.agent_process_limit) {
 		make_room(m, w->role);
-		timer_set(m->tick, 1000);
 		return;
 	}
 	if (child_start_agent(m, w) == NULL)

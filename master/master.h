@@ -159,6 +159,8 @@ struct child	*child_spare(struct master *, enum role, const char *name);
 #define CHILD_LOOK_MS	500	/* how often what is in a hurry is looked at */
 void		 children_tick(struct master *);
 void		 children_look(struct master *);
+/* What is it doing? Its talks and idle_ms are true soon; false: was asked. */
+bool		 child_ask(struct child *);
 
 /* agent.c */
 bool		 agent_is(enum role);	/* one process for each owner */

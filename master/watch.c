@@ -64,16 +64,23 @@ is_starving(struct child *c, int64_t ms)
 	    (state == 'R' && c->cpu_ms - before < ms / 10));
 }
 
-static void
-look_at(struct child *c, int64_t ms, bool counts)
+bool
+child_ask(struct child *c)
 {
 	struct msg_ping ping = { .number = ++c->master->pings };
 
-	if (c->channel != NULL && !c->silent) {
-		c->silent = true;
-		channel_send(c->channel, MSG_ping, &ping);
+	if (c->channel == NULL || c->silent)
+		return (false);
+	c->silent = true;
+	channel_send(c->channel, MSG_ping, &ping);
+	return (true);
+}
+
+static void
+look_at(struct child *c, int64_t ms, bool counts)
+{
+	if (child_ask(c))
 		return;
-	}
 	if (!c->silent || c->stopped_ms != 0 || !counts || is_starving(c, ms) ||
 	    ++c->unheard < LOOKS)
 		return;

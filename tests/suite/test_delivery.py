@@ -15,7 +15,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Instance, main, need, wait_for  # noqa: E402
+from harness import Instance, is_root, main, need, wait_for  # noqa: E402
 
 
 def ctl(i, line):
@@ -380,6 +380,29 @@ def test_many_deliveries_of_one_owner():
         got = delivered_to(i.mails("ann"))
         need(len(got) == n and max(got.values()) == 1, len(got))
         need("status=deferred" not in i.log(), "put off")
+
+
+def test_more_owners_than_agents():
+    """An idle agent leaves for the owner whose mail waits; none is put off."""
+    owners = ["u%d" % n for n in range(8)]
+    with Instance(users=owners, settings=["agent_process_limit = 2"]) as i:
+        if not is_root():
+            return "needs root, for owners of several numbers"
+        i.stop()
+        with open(i.etc + "/owners", "w") as f:
+            f.write("".join("%s %d\n" % (i.addr(name), 61000 + n) for n, name in enumerate(owners)))
+        i.set("virtual_uid_maps = texthash:%s/owners" % i.etc)
+        for path in (os.path.join(i.dir, "mail"), os.path.dirname(i.maildir("u0"))):
+            os.chmod(path, 0o755)
+        for n, name in enumerate(owners):
+            subprocess.run(["chown", "-R", "%d" % (61000 + n), os.path.dirname(i.maildir(name) + "/x")], check=True)
+        i.start()
+        for _ in range(3):
+            i.send(to=[i.addr(name) for name in owners])
+        for name in owners:
+            need(len(i.wait_mails(name, 3)) == 3, name, i.log()[-1500:])
+        need("status=deferred" not in i.log(), "put off", i.log()[-1500:])
+        need(len(i.pids("agent")) <= 2, i.pids("agent"))
 
 
 def test_one_bad_mailbox():
