@@ -43,6 +43,7 @@ struct store_delivery {
 	struct maildir	*maildir;
 	char		 tmp[NAME_SIZE]; /* in tmp/ */
 	int		 err;	/* of its way into new/ */
+	bool		 alone;	/* no other was under way in there */
 	/* mbox */
 	struct box	*box;
 	struct timer	*timer;

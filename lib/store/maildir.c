@@ -5,15 +5,17 @@
  * walks no path: open, fstat, read, write, fsync, close. Those that are
  * written when the last ones are done go into new/ together: their renames
  * one after another, so that they do not fight for the directories' locks,
- * then one fsync of new/. Once a second it is checked that the path still
- * leads there.
+ * then one fsync of new/. One that comes alone goes all the way in one job.
+ * Once a second it is checked that the path still leads there.
  *
  * Names: seconds.VdevIinoMmicroseconds.host,S=bytes,W=bytes with CRLF.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "store/internal.h"
 
@@ -28,6 +30,7 @@ struct maildir {
 	char		 *full;		/* path */
 	bool		  known;	/* in store.maildirs */
 	bool		  opening, moving;
+	bool		  ordered;	/* its file system: is_ordered() */
 	int		  tmp, new;
 	unsigned	  refs;		/* deliveries */
 	unsigned	  writing, waiting; /* in the pool; in for_new */
@@ -158,6 +161,22 @@ move(int from_dir, const char *from, int to_dir, const char *to)
 	return 0;
 }
 
+/*
+ * On the disk before it has its name in new/: by fsync; or, where a rename
+ * cannot overtake what was written, the bytes alone, and fsync comes after.
+ * Then one commit of the file system's journal holds file and name.
+ */
+static int
+settle(const struct store_delivery *d, int fd)
+{
+	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE |
+	    SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+
+	if (d->alone && d->maildir->ordered)
+		return sync_file_range(fd, 0, 0, all) < 0 ? errno : 0;
+	return fsync(fd) < 0 ? errno : 0;
+}
+
 static int
 write_tmp(struct store_delivery *d, int fd)
 {
@@ -170,8 +189,8 @@ write_tmp(struct store_delivery *d, int fd)
 		return store_fail(d, errno, "error writing message: %m");
 	err = copy_message(&c);
 	d->full_box = c.over;
-	if (err == 0 && fsync(fd) < 0)
-		err = errno;
+	if (err == 0)
+		err = settle(d, fd);
 	if (err != 0)
 		return store_fail(d, err, c.reading ?
 		    "error reading message: %m" :
@@ -185,7 +204,37 @@ write_tmp(struct store_delivery *d, int fd)
 	return 0;
 }
 
-/* Pool: into tmp/, all bytes, on disk. */
+static int
+move_one(struct store_delivery *d)
+{
+	struct maildir *m = d->maildir;
+	int err = move(m->tmp, d->tmp, m->new, d->name);
+
+	if (err == 0)
+		return 0;
+	d->again = err == ENOENT;
+	(void)unlinkat(m->tmp, d->tmp, 0);
+	return store_fail(d, err, "create maildir file %snew/%s: %m",
+	    m->full, d->name);
+}
+
+/* The last step of one that went alone. It would come again: not two. */
+static int
+finish_alone(struct store_delivery *d, int fd)
+{
+	struct maildir *m = d->maildir;
+	int err = move_one(d);
+
+	if (err != 0)
+		return err;
+	if ((!m->ordered || fsync(fd) == 0) && fsync(m->new) == 0)
+		return 0;
+	err = store_fail(d, errno, "error writing message: %m");
+	(void)unlinkat(m->new, d->name, 0);
+	return err;
+}
+
+/* Pool: into tmp/, all bytes, on disk; alone: into new/. */
 static int
 write_message(void *ctx)
 {
@@ -204,10 +253,12 @@ write_message(void *ctx)
 		return store_fail(d, err, "create maildir file %stmp/%s: %m",
 		    m->full, d->tmp);
 	err = write_tmp(d, fd);
-	if (close(fd) < 0 && err == 0 && errno != EINTR)
-		err = store_fail(d, errno, "error writing message: %m");
 	if (err != 0)
 		(void)unlinkat(m->tmp, d->tmp, 0);
+	else if (d->alone)
+		err = finish_alone(d, fd);
+	/* After fsync nothing is left for close() to fail at. */
+	(void)close(fd);
 	return err;
 }
 
@@ -221,13 +272,7 @@ move_to_new(void *ctx)
 		struct store_delivery *d =
 		    container_of(l, struct store_delivery, link);
 
-		d->err = move(m->tmp, d->tmp, m->new, d->name);
-		if (d->err == 0)
-			continue;
-		d->again = d->err == ENOENT;
-		store_fail(d, d->err, "create maildir file %snew/%s: %m",
-		    m->full, d->name);
-		(void)unlinkat(m->tmp, d->tmp, 0);
+		d->err = move_one(d);
 	}
 	return fsync(m->new) < 0 ? errno : 0;
 }
@@ -294,13 +339,17 @@ write_done(void *ctx, int err)
 	struct maildir *m = d->maildir;
 
 	m->writing--;
-	if (err == 0) {
+	if (err == 0 && !d->alone) {
 		list_append(&m->for_new, &d->link);
 		m->waiting++;
 	}
 	new_maybe(m);
 	if (err != 0)
 		failed(d, err);
+	else if (d->alone) {
+		unref(d);
+		store_finish(d, 0);
+	}
 }
 
 static void
@@ -330,16 +379,33 @@ write_begin(struct store_delivery *d)
 {
 	struct maildir *m = d->maildir;
 
+	d->alone = m->writing == 0 && m->waiting == 0 && !m->moving;
 	m->writing++;
 	pool_run(d->store->conf.pool, write_message, write_done, d);
+}
+
+/*
+ * ext4 and XFS journal a rename behind the size and extents of a file whose
+ * bytes were written and waited for. Of others that is not known here: NFS
+ * for one has them in its server's memory.
+ */
+static bool
+is_ordered(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && (st.f_type == EXT4_SUPER_MAGIC ||
+	    st.f_type == XFS_SUPER_MAGIC);
 }
 
 static int
 open_work(void *ctx)
 {
 	struct maildir *m = ctx;
+	int err = maildir_open(m->full, &m->tmp, &m->new);
 
-	return maildir_open(m->full, &m->tmp, &m->new);
+	m->ordered = err == 0 && is_ordered(m->new);
+	return err;
 }
 
 static void

@@ -7,7 +7,8 @@
  * message; at most running_max deliveries work at once, the rest wait.
  *
  * Durable order, Maildir: write tmp/NAME, fsync, rename into new/, fsync
- * new/ (one sync serves all renames that came before it). mbox: dotlock,
+ * new/ (one sync serves all renames that came before it; where a rename
+ * cannot overtake the bytes, the file's fsync may follow it). mbox: dotlock,
  * fcntl lock, append, fsync, and fsync of the directory of a new file; on
  * any error the file is cut back to its old length.
  */
