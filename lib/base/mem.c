@@ -3,6 +3,7 @@
  *
  * No memory is no state to go on from: die, and master starts us again.
  */
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,4 +85,10 @@ mem_copy(struct str s)
 	if (s.n > 0)
 		memcpy(p, s.p, s.n);
 	return p;
+}
+
+void
+mem_one_heap(void)
+{
+	(void)mallopt(M_ARENA_MAX, 1);	/* glibc; else it goes without */
 }

@@ -198,6 +198,7 @@ pool_new(struct loop *loop, unsigned threads)
 	p->limit = threads < THREADS_MAX ? threads : THREADS_MAX;
 	list_init(&p->todo);
 	list_init(&p->finished);
+	mem_one_heap();
 	must(pthread_mutex_init(&p->mutex, NULL), "mutex");
 	must(pthread_cond_init(&p->wake, NULL), "condition");
 	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
