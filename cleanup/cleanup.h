@@ -48,6 +48,7 @@ struct cleanup {
 	struct str	    verp_filter;
 	bool		    spread_extension;	/* to results of aliases */
 	bool		    spread_canonical;
+	bool		    tls_optional;	/* tls_required_enable */
 	struct checks	   *checks;
 	struct mime_walk_conf walk;	/* for mail that is inspected */
 	bool		    walks;	/* something needs its structure */

@@ -119,6 +119,19 @@ count_hop(struct mail *m)
 	mail_fail(m, MAIL_TOO_MANY_HOPS, "5.4.0", "too many hops");
 }
 
+/* RFC 8689 5: there is "no" alone. */
+static void
+note_tls(struct mail *m, struct str value)
+{
+	if (!m->c->tls_optional)
+		return;
+	if (str_eq_nocase(value, STR("no")))
+		m->flags |= QMF_TLS_OPTIONAL;
+	else
+		log_at(LL_WARN, m->id, "ignoring malformed header: "
+		    "'TLS-Required: " STRF "'", STRV(str_first(value, 100)));
+}
+
 static void
 look_at(struct mail *m, enum mime_header id, struct str body)
 {
@@ -137,6 +150,8 @@ look_at(struct mail *m, enum mime_header id, struct str body)
 		log_mail(m->id, "resent-message-id=" STRF, STRV(shown));
 	} else if (id == MH_CONTENT_TRANSFER_ENCODING) {
 		note_encoding(m, value);
+	} else if (id == MH_TLS_REQUIRED) {
+		note_tls(m, value);
 	}
 	extract(m, id, body);
 }

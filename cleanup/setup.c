@@ -36,6 +36,7 @@ setup_queue(struct cleanup *c, struct conf *conf)
 	if (c->queue.dir[Q_INCOMING] < 0 || c->queue.dir[Q_HOLD] < 0)
 		die("open queue %s: incoming or hold is missing", spool);
 	c->queue.long_ids = conf_bool(conf, "enable_long_queue_ids");
+	c->tls_optional = conf_bool(conf, "tls_required_enable");
 	c->queue.writer = (unsigned)getpid() & 7;
 	arena_free(&arena);
 }

@@ -40,6 +40,7 @@ flags_of(const struct message *m, const struct dest *dest)
 		{ QMF_SMTPUTF8, DELIVER_SMTPUTF8 },
 		{ QMF_BOUNCE, DELIVER_BOUNCE },
 		{ QMF_HAS_DOTS, DELIVER_HAS_DOTS },
+		{ QMF_TLS_OPTIONAL, DELIVER_TLS_OPTIONAL },
 		{ QMF_8BIT, DELIVER_8BIT }, { QMF_LONG_LINES, DELIVER_LONG_LINES },
 	};
 	unsigned flags = 0;

@@ -67,6 +67,7 @@ configure(void *ctx, struct service *service)
 	    conf_number(conf, "maximal_queue_lifetime");
 	b->site.bounce_size_limit = b->conf.bounce_size_limit;
 	b->site.threaded = b->conf.enable_threaded_bounces;
+	b->site.tls_optional = conf_bool(conf, "tls_required_enable");
 	b->site.confirm_delay_cleared =
 	    conf_bool(conf, "confirm_delay_cleared");
 	b->notify_bounce = has_class(classes, "bounce");

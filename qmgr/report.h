@@ -18,6 +18,7 @@ struct report_site {		/* who writes */
 	struct str	 text[TEMPLATE__MAX];	/* expanded, LF line ends */
 	int64_t		 maximal_queue_lifetime, bounce_size_limit;
 	bool		 threaded, confirm_delay_cleared;
+	bool		 tls_optional;	/* tls_required_enable */
 };
 
 enum report_piece { PIECE_HEAD, PIECE_NOTES, PIECE_STATUS_HEAD,

@@ -285,6 +285,8 @@ put_head(struct buf *b, const struct report *r)
 	buf_puts(b, "\r\n");
 	if (r->site->threaded)
 		put_thread(b, r);
+	if (r->site->tls_optional && r->msg->flags & QMF_TLS_OPTIONAL)
+		buf_puts(b, "TLS-Required: no\r\n");	/* RFC 8689 5 */
 	buf_printf(b, "Auto-Submitted: %s\r\nMIME-Version: 1.0\r\n",
 	    r->postmaster ? "auto-generated" : "auto-replied");
 	buf_puts(b, "Content-Type: multipart/report; "

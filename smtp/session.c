@@ -382,7 +382,7 @@ is_kept(const struct session *s, const struct delivery *d)
 	int64_t count = c->connection_reuse_count_limit;
 	size_t others = 0;
 
-	if (s->broken || session_awaits(s) ||
+	if (s->broken || session_awaits(s) || s->relaxed ||
 	    (s->tls != NULL && !s->tls_policy->reuse) ||
 	    c->sender_dependent_authentication ||
 	    (count > 0 && s->uses + 1 >= (unsigned)count) ||

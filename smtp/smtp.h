@@ -70,6 +70,7 @@ struct smtp {				/* the process */
 	unsigned	 notify;	/* NOTE_ bits: notify_classes */
 	bool		 soft_bounce;
 	bool		 best_mx_passes;	/* best_mx_transport is set */
+	bool		 tls_optional;	/* tls_required_enable */
 	unsigned	 delay_decimals;
 	unsigned	 families;	/* DNS_V4 | DNS_V6: inet_protocols */
 	/* Of the parameters: */
@@ -312,6 +313,7 @@ struct session {			/* one server, from connect to close */
 	unsigned	  tlsa_tries;
 	bool		  wrap, no_tls;	/* TLS from the first byte; none */
 	bool		  insecure_mx;	/* DANE only says: encrypt */
+	bool		  relaxed;	/* no policy, for this mail alone */
 	bool		  forged_mx;	/* may be: DANE proves its host alone */
 	struct talk	 *login;	/* with auth, during AUTH */
 	struct wait_peer *login_wait;

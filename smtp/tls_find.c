@@ -45,6 +45,13 @@ tls_find(struct session *s)
 	if (s->port == 0 || s->smtp->tls == NULL) {
 		s->tls_policy->level = LEVEL_NONE;
 		found(s);
+	} else if (s->smtp->tls_optional &&
+	    (s->d->msg.flags & DELIVER_TLS_OPTIONAL) != 0) {
+		/* RFC 8689 5; this connection is for this mail alone. */
+		s->relaxed = true;
+		if (s->smtp->tls_level > LEVEL_MAY)
+			tls_policy_default(c, LEVEL_MAY, s->tls_policy);
+		found(s);
 	} else if (c->tls_policy_maps.n == 0 && c->tls_per_site.n == 0)
 		found(s);
 	else {

@@ -199,12 +199,13 @@ put_envelope(struct postcat *p, const struct queue_message *m)
 	    time_text(p, m->arrival_us / 1000000));
 	if (m->flags != 0)
 		put_record(p, 0, "flags", str_of(arena_printf(p->arena,
-		    "%s%s%s%s%s%s", m->flags & QMF_HAS_DOTS ? "dots " : "",
+		    "%s%s%s%s%s%s%s", m->flags & QMF_HAS_DOTS ? "dots " : "",
 		    m->flags & QMF_8BIT ? "8bit " : "",
 		    m->flags & QMF_SMTPUTF8 ? "smtputf8 " : "",
 		    m->flags & QMF_BOUNCE ? "bounce " : "",
 		    m->flags & QMF_VERIFY ? "verify " : "",
-		    m->flags & QMF_TRACE ? "trace " : "")));
+		    m->flags & QMF_TRACE ? "trace " : "",
+		    m->flags & QMF_TLS_OPTIONAL ? "tls-optional " : "")));
 	p->type = TYPE_SENDER;
 	if (m->dsn_envid.n > 0)
 		put_record(p, at, "dsn_envelope_id", m->dsn_envid);

@@ -71,7 +71,7 @@ enum mail_status {
 enum delivery_status { SENT, DEFERRED, BOUNCED, EXPANDED };
 enum { DELIVER_VERIFY = 1 << 0, DELIVER_TRACE = 1 << 1,
 	DELIVER_SMTPUTF8 = 1 << 2, DELIVER_BOUNCE = 1 << 3,
-	DELIVER_HAS_DOTS = 1 << 4,
+	DELIVER_HAS_DOTS = 1 << 4, DELIVER_TLS_OPTIONAL = 1 << 8,
 	DELIVER_8BIT = 1 << 5,	/* header or body */
 	DELIVER_MORE = 1 << 6,	/* of the destination's mail waits */
 	DELIVER_LONG_LINES = 1 << 7 }; /* above 998 bytes, RFC 5322 2.1.1 */

@@ -130,7 +130,7 @@ struct queue_message {
 enum {
 	QMF_HAS_DOTS = 1 << 0,	/* some body line begins with a dot */
 	QMF_8BIT = 1 << 1, QMF_SMTPUTF8 = 1 << 2, QMF_BOUNCE = 1 << 3,
-	QMF_VERIFY = 1 << 4, QMF_TRACE = 1 << 5,
+	QMF_VERIFY = 1 << 4, QMF_TRACE = 1 << 5, QMF_TLS_OPTIONAL = 1 << 8,
 	QMF_PROBE = 1 << 7,	/* with VERIFY: the result is for verify */
 	QMF_LONG_LINES = 1 << 6, /* a body line of more than 998 bytes */
 };

@@ -338,6 +338,38 @@ def test_sts_patterns():
         verdicts(i, {"v@c.good.test": "sent", "v@d.wrong.test": "sent"})
 
 
+def test_tls_required_no():
+    """RFC 8689: "TLS-Required: no" goes where it can; a report about it does, too, and other mail does not."""
+    with world(["smtp_tls_security_level = secure", "smtp_tls_connection_reuse = yes"],
+               modes={"wrong": "plain"}) as (i, servers, dns):
+        policy(i, ["never.good.test secure match=nobody.test", "bounce.good.test none"])
+
+        def mail(to, header="TLS-Required: No"):
+            i.run("sendmail", "-f", "ann@example.test", to, stdin=(header + "\nSubject: x\n\nbody\n").encode())
+            return result(i, to)
+        need(mail("a@never.good.test")[0] == "sent" and established(i, "good") == ["Trusted"], i.log()[-1500:])
+        need(mail("a@x.self.test")[0] == "sent" and established(i, "self") == ["Untrusted"], i.log()[-1500:])
+        need(mail("a@x.wrong.test")[0] == "sent", i.log()[-1500:])          # no STARTTLS at all
+        need("\r\nTLS-Required: No\r\n" in servers["self"].mails[-1][-1].decode(), servers["self"].mails[-1])
+        # What follows at once has the policy's word.
+        need(mail("b@never.good.test", "X-Y: z")[0] == "deferred")
+        need(mail("b@x.self.test", "TLS-Required: maybe")[0] == "deferred")
+        need("ignoring malformed header: 'TLS-Required: maybe'" in i.log())
+        i.run("postsuper", "-d", "ALL")
+        # A report has the header, where it is wanted.
+        for wanted in (True, False):
+            i.set("transport_maps = inline:{{dead.test = error:5.1.1 nobody}}")
+            i.set("tls_required_enable = " + ("yes" if wanted else "no"))
+            policy(i, ["never.good.test secure match=nobody.test"])
+            to = "u%d@dead.test" % wanted
+            i.run("sendmail", "-f", "ann@example.test", to, stdin=b"TLS-Required: no\nSubject: x\n\nx\n")
+            need(result(i, to)[0] == "bounced")
+            need(i.wait_mails("ann", 1 if wanted else 2), "no report")
+        heads = [m.split(b"\n\n")[0].split(b"\r\n\r\n")[0] for m in i.mails("ann")]
+        need(sum(b"TLS-Required: no" in h for h in heads) == 1 and len(heads) == 2, heads)
+        need(mail("c@never.good.test")[0] == "deferred", "it is off")
+
+
 def test_per_site():
     """smtp_tls_per_site: the old form, by next hop and by host."""
     with world(["smtp_tls_security_level = encrypt"]) as (i, servers, _):
