@@ -30,7 +30,9 @@ filtered(struct delivery *d, const struct dns_answer *a)
 {
 	struct dns_answer out;
 
-	dns_filter(d->smtp->dns_filter, a, d->arena, &out);
+	dns_filter(d->smtp->dns_filter, d->smtp->lmtp ?
+	    "lmtp_dns_reply_filter" : "smtp_dns_reply_filter", a, d->arena,
+	    &out);
 	return out;
 }
 

@@ -343,7 +343,9 @@ on_tlsa(void *ctx, const struct dns_answer *all)
 	const struct dns_answer *a = &few;
 
 	s->tlsa = NULL;
-	dns_filter(s->smtp->dns_filter, all, s->arena, &few);
+	dns_filter(s->smtp->dns_filter, s->smtp->lmtp ?
+	    "lmtp_dns_reply_filter" : "smtp_dns_reply_filter", all, s->arena,
+	    &few);
 	if (a->found == RETRY) {
 		tls_refused(s, "4.7.5", "TLSA lookup error for " STRF ":%u",
 		    STRV(p->base), s->port);

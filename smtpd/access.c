@@ -108,6 +108,9 @@ plan(struct check *c, enum stage stage)
 		break;
 	case AT_RELAY:
 	case AT_RECIPIENT:
+		/* RFC 5321 4.5.1: may be refused to nobody. */
+		if (str_eq_nocase(c->subject, STR("postmaster")))
+			break;
 		if (delayed) {
 			add_stage(c, AT_CLIENT);
 			add_stage(c, AT_HELO);
@@ -388,6 +391,14 @@ check_lookup_failed(struct check *c, const char *shown)
 }
 
 enum step
+check_table_failed(struct check *c)
+{
+	c->warn = false;
+	return refuse(c, 451, "4.3.5", "%s: %s rejected: Server configuration "
+	    "error", check_who(c), check_whose(c));
+}
+
+enum step
 check_config_error(struct check *c)
 {
 	c->warn = false;
@@ -562,6 +573,10 @@ static bool
 check_item(const struct rule *r, const char *where, const char *file,
     int line, struct problems *p)
 {
+	if (r->def->run == rule_permit_mx_backup)
+		problem_add(p, false, file, line, "support for restriction "
+		    "\"%s\" will be removed from Postfix; instead, specify "
+		    "\"relay_domains\"", r->def->name);
 	if (r->def->run == rule_later)
 		problem_add(p, true, file, line, "%s: %s is not supported "
 		    "yet; take it out to start", where, r->def->name);
@@ -635,8 +650,7 @@ check_relay_safe(struct smtpd *d, struct problems *p)
 		    "smtpd_relay_restrictions or smtpd_recipient_restrictions, "
 		    "specify at least one working instance of: "
 		    "reject_unauth_destination, defer_unauth_destination, "
-		    "reject, defer, defer_if_permit or "
-		    "check_relay_domains");
+		    "reject, defer or defer_if_permit");
 }
 
 static bool

@@ -141,6 +141,8 @@ enum step	 check_tempfail(struct check *, struct str action);
 void		 check_defer_if_reject(struct check *);
 /* "451 4.3.0 <shown>: Temporary lookup failure", "451 4.3.5 ...". */
 enum step	 check_lookup_failed(struct check *, const char *shown);
+/* A table that a restriction names gave no answer. */
+enum step	 check_table_failed(struct check *);
 enum step	 check_config_error(struct check *);
 /* Asks lookup about the recipient (or sender), then runs then(). */
 enum step	 ask_address(struct check *, bool sender, const struct rule *,

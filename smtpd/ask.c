@@ -129,7 +129,8 @@ on_records(void *ctx, const struct dns_answer *all)
 	struct check *c = ctx;
 	struct dns_answer few;
 
-	dns_filter(c->s->smtpd->dns_filter, all, c->arena, &few);
+	dns_filter(c->s->smtpd->dns_filter, "smtpd_dns_reply_filter", all,
+	    c->arena, &few);
 	on_dns(c, &few);
 }
 
@@ -174,8 +175,12 @@ take_table(struct check *c, const void *msg)
 {
 	const struct msg_access_answer *m = msg;
 
-	if (m->found != FOUND && m->found != NONE)
-		log_warn(STRF ": " STRF, STRV(c->table), STRV(m->error));
+	if (m->found != FOUND && m->found != NONE) {
+		log_warn(STRF " lookup error for \"" STRF "\"",
+		    STRV(c->table), STRV(c->table_subject));
+		if (m->error.n > 0)
+			log_warn(STRF, STRV(m->error));
+	}
 	return c->table_then(c, m);
 }
 

@@ -141,7 +141,7 @@ take_answer(struct check *c, const struct msg_access_answer *m)
 	if (m->found == NONE)
 		return NEXT;
 	if (m->found != FOUND)
-		return check_lookup_failed(c, c->party.shown);
+		return check_table_failed(c);
 	step = do_action(c, str_trim(arena_str(c->arena, m->value)));
 	/* Whoever owns an address writes its PTR: no reason to permit. */
 	return reverse ? check_no_permit(c, step, depth) : step;
@@ -272,22 +272,38 @@ act_discard(struct check *c, struct str text)
 	return PERMIT;
 }
 
+/* What was looked up, for messages: as refusals show it, without < >. */
+static struct str
+entry(struct check *c)
+{
+	struct str shown = str_of(check_subject(c));
+
+	return shown.n >= 2 && shown.p[0] == '<' ?
+	    (struct str){ shown.p + 1, shown.n - 2 } : shown;
+}
+
 /* An argument that must have a byte; false with a warning. */
 static bool
 has_byte(struct check *c, struct str text, char byte, const char *needs)
 {
 	if (str_chr(text, byte) < text.n)
 		return true;
-	log_warn("access table " STRF " entry for %s requires %s",
-	    STRV(c->rule->arg), check_subject(c), needs);
+	log_warn("access table " STRF " entry \"" STRF "\" requires %s",
+	    STRV(c->rule->arg), STRV(entry(c)), needs);
 	return false;
 }
 
 static enum step
 act_filter(struct check *c, struct str text)
 {
-	if (!has_message(c, "FILTER") ||
-	    !has_byte(c, text, ':', "transport:destination"))
+	if (!has_message(c, "FILTER"))
+		return NEXT;
+	if (text.n == 0) {
+		log_warn("access table " STRF " entry \"" STRF "\" has FILTER "
+		    "entry without value", STRV(c->rule->arg), STRV(entry(c)));
+		return NEXT;
+	}
+	if (!has_byte(c, text, ':', "transport:destination"))
 		return NEXT;
 	log_action(c, "filter", STR(""), arena_printf(c->arena,
 	    "triggers FILTER " STRF, STRV(text)));
@@ -312,8 +328,8 @@ act_prepend(struct check *c, struct str text)
 	    text.p[n] != ':')
 		n++;
 	if (n == 0 || n == text.n || text.p[n] != ':') {
-		log_warn("access table " STRF " entry for %s requires "
-		    "header: text", STRV(c->rule->arg), check_subject(c));
+		log_warn("access table " STRF " entry \"" STRF "\" requires "
+		    "header: text", STRV(c->rule->arg), STRV(entry(c)));
 		return NEXT;
 	}
 	return add_attr(c, "prepend", text);

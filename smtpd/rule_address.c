@@ -143,7 +143,7 @@ refuse_unlisted(struct check *c, const struct answer *a, bool sender)
 	}
 	if (!conf->show_user_unknown_table_name)
 		table = STR("");
-	return refuse(c, code, sender ? "5.1.7" : "5.1.1", "<" STRF ">: %s "
+	return refuse(c, code, sender ? "5.1.0" : "5.1.1", "<" STRF ">: %s "
 	    "address rejected: User unknown%s" STRF, STRV(a->address),
 	    sender ? "Sender" : "Recipient", table.n > 0 ? " in " : "",
 	    STRV(table));

@@ -9,10 +9,13 @@ struct domain {			/* of an address, or a HELO name */
 	struct party party;
 	struct str   name;
 	bool	     retry;	/* one of the questions had no answer */
+	bool	     policy;	/* or smtpd_dns_reply_filter left nothing */
 };
 
 static enum step unnamed(struct check *, enum found, const char *dsn,
 		    const char *what);
+static void	note(struct domain *, const struct dns_answer *);
+static bool	is_policy(const struct domain *, const char *what);
 static enum step helo_address(struct check *, const struct dns_answer *);
 static enum step helo_mx(struct check *, const struct dns_answer *);
 static enum step unknown_address(struct check *, const struct rule *,
@@ -83,6 +86,24 @@ rule_reject_unknown_helo(struct check *c, const struct rule *r)
 	return check_dns(c, DNS_A, d->name, helo_address);
 }
 
+static void
+note(struct domain *d, const struct dns_answer *a)
+{
+	d->policy = d->policy || a->filtered;
+	d->retry = d->retry || (a->found == RETRY && !a->filtered);
+}
+
+/* Nobody's fault but the filter's: no reason to refuse. */
+static bool
+is_policy(const struct domain *d, const char *what)
+{
+	if (!d->policy || d->retry)
+		return false;
+	log_warn(STRF ": %s lookup error: DNS reply filter drops all results",
+	    STRV(d->name), what);
+	return true;
+}
+
 /* A, then AAAA, then MX: any will do, a null MX too. */
 static enum step
 helo_address(struct check *c, const struct dns_answer *a)
@@ -92,7 +113,7 @@ helo_address(struct check *c, const struct dns_answer *a)
 
 	if (a->found == FOUND)
 		return NEXT;
-	d->retry = d->retry || a->found == RETRY;
+	note(d, a);
 	return first ? check_dns(c, DNS_AAAA, d->name, helo_address) :
 		       check_dns(c, DNS_MX, d->name, helo_mx);
 }
@@ -102,14 +123,14 @@ helo_mx(struct check *c, const struct dns_answer *a)
 {
 	const struct smtpd_conf *conf = &c->s->smtpd->conf;
 	struct domain *d = c->work;
-	bool retry = d->retry || a->found == RETRY;
 
-	if (a->found == FOUND)
+	note(d, a);
+	if (a->found == FOUND || is_policy(d, "address or MX"))
 		return NEXT;
-	refuse(c, retry ? 450 : conf->unknown_hostname_reject_code, "4.7.1",
+	refuse(c, d->retry ? 450 : conf->unknown_hostname_reject_code, "4.7.1",
 	    "<%s>: %s rejected: Host not found", d->party.shown,
 	    d->party.class);
-	return retry ? check_tempfail(c,
+	return d->retry ? check_tempfail(c,
 	    conf->unknown_helo_hostname_tempfail_action) : REFUSE;
 }
 
@@ -184,14 +205,14 @@ domain_mx(struct check *c, const struct dns_answer *a)
 {
 	struct domain *d = c->work;
 
-	if (a->found == FOUND && a->n == 1 && a->records[0].data.n == 0)
+	if (dns_null_mx(a))
 		return refuse(c, is_sender(d) ? 550 : 556,	/* RFC 7505 */
 		    is_sender(d) ? "5.7.27" : "5.1.10", "<%s>: %s rejected: "
 		    "Domain " STRF " does not accept mail (nullMX)",
 		    d->party.shown, d->party.class, STRV(d->name));
-	if (a->found == FOUND)
+	note(d, a);
+	if (a->found == FOUND || is_policy(d, "MX or address"))
 		return NEXT;
-	d->retry = a->found == RETRY;
 	return check_dns(c, DNS_A, d->name, domain_address);
 }
 
@@ -203,9 +224,11 @@ domain_address(struct check *c, const struct dns_answer *a)
 
 	if (a->found == FOUND)
 		return NEXT;
-	d->retry = d->retry || a->found == RETRY;
+	note(d, a);
 	if (c->dns_type == DNS_A)
 		return check_dns(c, DNS_AAAA, d->name, domain_address);
+	if (is_policy(d, "MX or address"))
+		return NEXT;
 	refuse(c, d->retry ? 450 : conf->unknown_address_reject_code,
 	    is_sender(d) ? "4.1.8" : "4.1.2", "<%s>: %s rejected: Domain not "
 	    "found", d->party.shown, d->party.class);

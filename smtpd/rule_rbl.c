@@ -223,6 +223,9 @@ block_txt(struct check *c, const struct dns_answer *a)
 	struct dnsbl *l = c->work;
 	struct buf reason;
 
+	if (a->filtered)
+		log_warn(STRF ": TXT lookup error: DNS reply filter drops all "
+		    "results", STRV(l->query));
 	buf_init(&reason, REASON_MAX + 3);
 	for (size_t i = 0; i < a->n && reason.n < REASON_MAX; i++) {
 		if (i > 0)

@@ -117,8 +117,9 @@ no_servers(struct check *c, const struct dns_answer *a)
 		return check_dns(c, s->type, s->domain, take_servers);
 	}
 	log_warn("Unable to look up %s host for " STRF ": %s",
-	    s->type == DNS_MX ? "MX" : "NS", STRV(s->domain), a->found == RETRY
-	    ? "Host not found, try again" : "Host not found");
+	    s->type == DNS_MX ? "MX" : "NS", STRV(a->found == RETRY ?
+	    s->domain : c->party.value), a->found == RETRY ?
+	    "Host not found, try again" : "Host not found");
 	return NEXT;
 }
 
@@ -207,7 +208,7 @@ act(struct check *c, const struct msg_access_answer *m)
 	enum step step;
 
 	if (m->found != FOUND)
-		return check_lookup_failed(c, c->party.shown);
+		return check_table_failed(c);
 	step = do_action(c, str_trim(arena_str(c->arena, m->value)));
 	return check_no_permit(c, step, depth);
 }

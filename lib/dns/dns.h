@@ -58,11 +58,14 @@ struct dns_query *dns_ask(struct service *, enum dns_type, struct str name,
 void		 dns_cancel(struct dns_query **);	/* NULL is fine */
 /*
  * The answer without the records that the tables of a *_dns_reply_filter say
- * IGNORE to; RETRY where they leave nothing, or make no sense. Texts and
- * records are the answer's or the arena's.
+ * IGNORE to; RETRY where they leave nothing (filtered), or make no sense.
+ * title: the parameter, for warnings. Texts are the answer's or the arena's.
  */
-void		 dns_filter(struct tables *, const struct dns_answer *,
-		    struct arena *, struct dns_answer *out);
+void		 dns_filter(struct tables *, const char *title,
+		    const struct dns_answer *, struct arena *,
+		    struct dns_answer *out);
+/* RFC 7505: "MX 0 .", which no filter takes away. */
+bool		 dns_null_mx(const struct dns_answer *);
 
 /*
  * All addresses of a host: records are DNS_A and DNS_AAAA, in no order that

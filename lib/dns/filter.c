@@ -51,7 +51,7 @@ print_record(struct str name, const struct dns_record *r, struct buf *out)
 
 /* FOUND: ignore it. */
 static enum found
-ignored(struct tables *filter, struct str line)
+ignored(struct tables *filter, const char *title, struct str line)
 {
 	struct buf action;
 	enum found found;
@@ -59,11 +59,11 @@ ignored(struct tables *filter, struct str line)
 	buf_init(&action, TABLE_VALUE_MAX);
 	found = tables_get(filter, line, &action);
 	if (found == RETRY)
-		log_warn("DNS reply filter: %s", tables_error(filter));
+		log_warn("%s: %s", title, tables_error(filter));
 	else if (found == FOUND && !str_eq_nocase(str_trim(buf_view(&action)),
 	    STR("ignore"))) {
-		log_warn("DNS reply filter: unknown action \"" STRF "\" for "
-		    STRF, STRV(buf_view(&action)), STRV(line));
+		log_warn("%s: unknown DNS filter action: \"" STRF "\"", title,
+		    STRV(buf_view(&action)));
 		found = RETRY;
 	} else if (found == FOUND)
 		log_info("ignoring DNS RR: " STRF, STRV(line));
@@ -71,9 +71,16 @@ ignored(struct tables *filter, struct str line)
 	return found;
 }
 
+bool
+dns_null_mx(const struct dns_answer *a)
+{
+	return a->found == FOUND && a->n == 1 &&
+	    a->records[0].type == DNS_MX && a->records[0].data.n == 0;
+}
+
 void
-dns_filter(struct tables *filter, const struct dns_answer *a,
-    struct arena *arena, struct dns_answer *out)
+dns_filter(struct tables *filter, const char *title,
+    const struct dns_answer *a, struct arena *arena, struct dns_answer *out)
 {
 	struct dns_record *kept;
 	enum found found = NONE;
@@ -81,14 +88,14 @@ dns_filter(struct tables *filter, const struct dns_answer *a,
 	size_t n = 0;
 
 	*out = *a;
-	if (a->found != FOUND || tables_empty(filter))
+	if (a->found != FOUND || tables_empty(filter) || dns_null_mx(a))
 		return;
 	kept = arena_alloc(arena, a->n * sizeof(*kept));
 	buf_init(&line, LINE_MAX_BYTES);
 	for (size_t i = 0; i < a->n && found != RETRY; i++) {
 		buf_clear(&line);
 		print_record(a->name, &a->records[i], &line);
-		found = ignored(filter, buf_view(&line));
+		found = ignored(filter, title, buf_view(&line));
 		if (found == NONE)
 			kept[n++] = a->records[i];
 	}
@@ -98,7 +105,7 @@ dns_filter(struct tables *filter, const struct dns_answer *a,
 	if (found != RETRY && n > 0)
 		return;
 	out->found = RETRY;
-	out->filtered = true;
+	out->filtered = found != RETRY;
 	out->n = 0;
 	out->why = str_of(arena_printf(arena, "Error looking up name=" STRF
 	    " type=%s: %s", STRV(a->name), dns_type_name(a->records[0].type),

@@ -33,6 +33,8 @@ def reduce(name, data):
         text = reduce_checks(text)
     elif name.startswith('mime_cvt'):
         text = unbroken('\n'.join(content_of(text)) + '\n')
+    elif name.startswith('smtpd_'):
+        text = reduce_check(text)
     elif name.startswith('mime_'):
         text = reduce_walk(text)
     else:
@@ -60,6 +62,44 @@ def content_of(text):
 def reduce_checks(text):
     logged = re.findall(r'^header_body_checks: test-queueID: (.*)', text, re.M)
     return '\n'.join(content_of(text) + ['--'] + logged) + '\n'
+
+
+# Commands of the test program that no client has.
+SMTPD_UNKNOWN = ('fingerprint', 'rewrite', 'flush_dnsxl_cache')
+
+
+def reduce_smtpd(line):
+    """A line of smtpd's log, without whose it was; '' for other matters."""
+    line = re.sub(r'^(NOQUEUE|<queue id>): ', '', line)
+    line = re.sub(r';( from=<\S*>)?( to=<\S*>)? proto=E?SMTP( helo=<\S*>)?$', '',
+                  line)
+    line = line.replace('192.0.2.9', 'dummy').replace('hash:./', 'hash:')
+    # smtpd says after which command it refuses; the test program, that it is
+    # at the beginning.
+    line = line.replace('reject: XCLIENT from', 'reject: CONNECT from')
+    if line.endswith('Application error'):  # why a table of type fail fails
+        return ''
+    if re.match(r'(reject|warn|hold|discard|filter|warning|redirect|permit|'
+                r'mapping|ignoring)\b', line):
+        return line
+    return ''
+
+
+def reduce_check(text):
+    """The commands of clients, what was logged then, and the answers."""
+    out, wanted = [], False
+    for line in text.split('\n')[:-1]:
+        if line.startswith('>>> '):
+            wanted = re.match(r'>>> (client|helo|mail|rcpt) ', line)
+            if wanted:
+                out.append(line.rstrip())
+        elif wanted:
+            said = line.startswith('smtpd_check: ')
+            line = reduce_smtpd(line.removeprefix('smtpd_check: ')) if said \
+                else line
+            if line:
+                out.append(line)
+    return '\n'.join(out) + '\n'
 
 
 def reduce_walk(text):

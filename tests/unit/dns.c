@@ -520,19 +520,44 @@ test_filter(void **state)
 
 		buf_init(&why, 1000);
 		ts = tables_open(str_of(arena_printf(arena,
-		    "inline:{{%s = Ignore}}", rows[i].line)), "/", TABLE_FOLD,
+		    "pcre:{{/^%s$/ Ignore}}", rows[i].line)), "/", TABLE_FOLD,
 		    &why);
 		assert_int_equal(why.n, 0);
-		dns_filter(ts, &all, arena, &few);
+		dns_filter(ts, "filter", &all, arena, &few);
 		if (few.found != RETRY)
 			fail_msg("not dropped: %s", rows[i].line);
 		assert_true(few.filtered && few.n == 0);
 		all.name = STR("y.test");
-		dns_filter(ts, &all, arena, &few);
+		dns_filter(ts, "filter", &all, arena, &few);
 		assert_true(few.found == FOUND && few.n == 1);
 		tables_free(&ts);
 		buf_free(&why);
 	}
+	arena_free(&arena);
+}
+
+/* An action that there is not is no policy; a null MX stays. */
+static void
+test_filter_faults(void **state)
+{
+	struct dns_record a = { .type = DNS_A, .data = STR("\300\0\2\1") },
+	    mx = { .type = DNS_MX };
+	struct dns_answer all = { .found = FOUND, .n = 1,
+		.name = STR("x.test"), .records = &a }, few;
+	struct arena *arena = arena_new(1 << 20);
+	struct tables *ts;
+	struct buf why;
+
+	(void)state;
+	buf_init(&why, 1000);
+	ts = tables_open(STR("static:oops"), "/", 0, &why);
+	dns_filter(ts, "filter", &all, arena, &few);
+	assert_true(few.found == RETRY && !few.filtered && few.n == 0);
+	all.records = &mx;
+	dns_filter(ts, "filter", &all, arena, &few);
+	assert_true(few.found == FOUND && few.n == 1 && dns_null_mx(&few));
+	tables_free(&ts);
+	buf_free(&why);
 	arena_free(&arena);
 }
 
@@ -541,6 +566,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_filter_faults),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_reverse),
 		cmocka_unit_test(test_packets),
