@@ -146,11 +146,11 @@ struct str queue_verp(const struct queue_message *);	/* "": no VERP */
  */
 enum queue_result queue_read(int fd, struct arena *, bool content,
 	    struct queue_message *) MUST_USE;
-/* The same without content, of one in dir; st is of fd. Fewer calls where no
+/* The same without content, of one there; stat of fd. Fewer calls where no
  * writer can hold it (deferred/, hold/): for those who look at very many. */
-enum queue_result queue_read_in(enum queue_dir dir, int fd,
-	    const struct stat *st, struct arena *, struct queue_message *)
-	    MUST_USE;
+enum queue_result queue_read_in(enum queue_dir, int fd, const struct stat *,
+	    struct arena *, struct queue_message *) MUST_USE;
+void	 queue_read_ahead(int fd, const struct stat *);	/* begun; no wait */
 /* Of a file of that name: a head of another id is BAD, but in incoming/ TORN:
  * never acknowledged, be it whole or not. */
 enum queue_result queue_judge(enum queue_result, enum queue_dir,

@@ -462,6 +462,14 @@ queue_read_in(enum queue_dir dir, int fd, const struct stat *st,
 	return read_as(fd, st, arena, false, m);
 }
 
+void
+queue_read_ahead(int fd, const struct stat *st)
+{
+	/* Of a larger file only parts are read, and where is not known yet. */
+	if ((uint64_t)st->st_size <= SMALL_FILE)
+		(void)posix_fadvise(fd, 0, st->st_size, POSIX_FADV_WILLNEED);
+}
+
 /* A lock of the open file, beside the writer's flock(). */
 int
 queue_hold(int fd)

@@ -2,8 +2,9 @@
  * put - walk the queue and write what is in it.
  *
  * One walks and hands out parts: the names of some files. Whoever reads a
- * part touches nothing else, so threads may. Queue files and submissions of
- * maildrop/ may be anything: what does not read well is passed by. Values
+ * part touches nothing else, so threads may. A part's files are opened and
+ * asked for from the disk together, and then read. Queue files and submissions
+ * of maildrop/ may be anything: what does not read well is passed by. Values
  * never hold a NUL.
  */
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #define ENVELOPE_MAX	((size_t)64 << 20)	/* of a submission */
 #define READ_SIZE	65536
 #define PART_FILES	64
+#define OPEN_FILES	32	/* of a part, at once */
 #define PART_BYTES	65536	/* written before the reader pauses */
 #define OUT_MAX		((size_t)1 << 30)
 
@@ -49,6 +51,7 @@ struct entry {			/* one message, as it is shown */
 	struct showq_part *part;
 	enum queue_dir	   dir;		/* where it is now */
 	const char	  *id;
+	int		   fd;		/* -1: nothing to show */
 	struct stat	   st;
 	struct buf	  *out;
 };
@@ -210,28 +213,36 @@ is_queue_file(int fd)
 	    memcmp(magic, "PSTRNQ01", sizeof(magic)) == 0;
 }
 
-static void
-put_file(struct showq_part *p, const char *id)
+/* Its file, to be read soon; false: we have too many files open for that. */
+static bool
+open_entry(struct entry *e, struct showq_part *p, const char *id)
 {
-	struct entry e = { .part = p, .dir = p->dir, .id = id,
+	*e = (struct entry){ .part = p, .dir = p->dir, .id = id,
 		.out = &p->out };
-	int fd = queue_open_file(p->queue, e.dir, id, O_RDONLY, 0);
-
+	e->fd = queue_open_file(p->queue, e->dir, id, O_RDONLY, 0);
 	/* It moved on, maybe to where we have been: twice is better than not. */
-	if (fd < 0 && errno == ENOENT && p->dir != Q_MAILDROP &&
-	    (e.dir = queue_find(p->queue, id)) != Q__MAX)
-		fd = queue_open_file(p->queue, e.dir, id, O_RDONLY, 0);
-	if (fd < 0 || e.dir == Q_CORRUPT) {
-		fd_close(&fd);
+	if (e->fd < 0 && errno == ENOENT && p->dir != Q_MAILDROP &&
+	    (e->dir = queue_find(p->queue, id)) != Q__MAX)
+		e->fd = queue_open_file(p->queue, e->dir, id, O_RDONLY, 0);
+	if (e->fd < 0)
+		return errno != EMFILE && errno != ENFILE;
+	if (e->dir == Q_CORRUPT || fstat(e->fd, &e->st) != 0 ||
+	    !S_ISREG(e->st.st_mode))
+		fd_close(&e->fd);
+	else
+		queue_read_ahead(e->fd, &e->st);
+	return true;
+}
+
+static void
+put_entry(struct entry *e)
+{
+	if (e->fd < 0)
 		return;
-	}
-	if (fstat(fd, &e.st) == 0 && S_ISREG(e.st.st_mode)) {
-		if (e.dir != Q_MAILDROP || is_queue_file(fd))
-			put_queue_file(&e, fd);
-		else if ((e.st.st_mode & 0700) == 0700)
-			put_submission(&e, fd);
-	}
-	close(fd);
+	if (e->dir != Q_MAILDROP || is_queue_file(e->fd))
+		put_queue_file(e, e->fd);
+	else if ((e->st.st_mode & 0700) == 0700)
+		put_submission(e, e->fd);
 }
 
 /* --- the walk --- */
@@ -296,14 +307,36 @@ showq_walk_next(struct showq_walk *w)
 	return p;
 }
 
+/* The next files, until there is text enough. */
+static void
+read_some(struct showq_part *p)
+{
+	struct entry v[OPEN_FILES];
+	size_t n = 0, at = p->at;
+
+	while (n < OPEN_FILES && at < p->ids.n) {
+		const char *id = p->ids.p + at;
+
+		if (!open_entry(&v[n], p, id) && n > 0)
+			break;
+		at += strlen(id) + 1;
+		n++;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (p->out.n < PART_BYTES) {
+			put_entry(&v[i]);
+			p->at += strlen(v[i].id) + 1;
+		}
+		fd_close(&v[i].fd);
+	}
+}
+
 bool
 showq_part_read(struct showq_part *p)
 {
 	buf_clear(&p->out);
-	while (p->at < p->ids.n && p->out.n < PART_BYTES) {
-		put_file(p, p->ids.p + p->at);
-		p->at += strlen(p->ids.p + p->at) + 1;
-	}
+	while (p->at < p->ids.n && p->out.n < PART_BYTES)
+		read_some(p);
 	return p->at < p->ids.n;
 }
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 
@@ -332,6 +333,21 @@ def test_system_down():
         need(status == 69 and "mail system is down" in err, status, err)
         i.start()
         need(wait_for(lambda: ids[1] in i.run("mailq")[1]), "back")
+    finally:
+        i.close()
+
+
+def test_few_descriptors():
+    """Files are opened some at a time: as many as there are descriptors for, and none is left out."""
+    i = Instance()
+    try:
+        i.start()
+        i.stop()
+        i.fill(200, "x@deferred.test")
+        for few in (24, 1000):
+            p = subprocess.run(["prlimit", "--nofile=%d" % few, tool("postqueue"), "-c", i.etc, "-j"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            need(p.returncode == 0 and p.stdout.count(b"\n") == 200, few, p.stdout.count(b"\n"), p.stderr)
     finally:
         i.close()
 
