@@ -139,15 +139,20 @@ log_result(const struct delivery *d, const struct recipient *r,
     const struct rcpt_outcome *o)
 {
 	const struct session *s = d->session;
+	struct buf tls;
 
+	buf_init(&tls, 64);
+	if (s != NULL && d->smtp->conf.log_tls_feature_status)
+		starttls_status(s, &tls);
 	request_log(&d->msg, o, &(struct rcpt_line){
 	    .address = r->address, .original = r->original,
 	    .relay = s != NULL ? s->relay : STR("none"),
 	    .conn_use = s != NULL && s->uses > 0 ? s->uses + 1 : 0,
-	    .soft = d->smtp->soft_bounce,
+	    .soft = d->smtp->soft_bounce, .tls = buf_view(&tls),
 	    .delays = { .start_us = d->start_us,
 	    .connected_us = d->connected_us,
 	    .decimals = d->smtp->delay_decimals } });
+	buf_free(&tls);
 }
 
 /* "smtp; 550 ..." and "dns; mx.example" of a report (RFC 3464 2.3). */

@@ -312,6 +312,8 @@ struct session {			/* one server, from connect to close */
 	struct dns_query *tlsa;
 	unsigned	  tlsa_tries;
 	bool		  wrap, no_tls;	/* TLS from the first byte; none */
+	enum { TLS_OPEN, TLS_KEPT, TLS_BROKEN }
+			  tls_status;	/* of the policy, so far */
 	bool		  insecure_mx;	/* DANE only says: encrypt */
 	bool		  relaxed;	/* no policy, for this mail alone */
 	bool		  forged_mx;	/* may be: DANE proves its host alone */
@@ -403,6 +405,8 @@ bool		 starttls_varies(const struct smtp *);
 bool		 starttls_next(struct session *);	/* as policy_next */
 void		 starttls_wrap(struct session *);
 void		 starttls_wrapped(struct session *);
+/* Appends "may", "may:none", "dane?", "!secure": for the log. */
+void		 starttls_status(const struct session *, struct buf *);
 /* As the log says it; of a session with TLS. */
 enum tls_trust	 session_trust(const struct session *);
 void		 on_starttls(struct session *, struct awaited,

@@ -142,9 +142,11 @@ starttls_next(struct session *s)
 		log_info("Host offered STARTTLS: [" STRF "]", STRV(s->host));
 	if (level == LEVEL_NONE || (level == LEVEL_MAY && !offered)) {
 		s->no_tls = true;
+		s->tls_status = TLS_KEPT;
 		return false;
 	}
 	if (!offered) {
+		s->tls_status = TLS_BROKEN;
 		tls_refused(s, "4.7.4", "TLS is required, but was not offered "
 		    "by host " STRF, STRV(s->name));
 		return true;
@@ -167,9 +169,12 @@ on_starttls(struct session *s, struct awaited a, const struct esmtp_reply *r)
 	}
 	if (s->tls_policy->level == LEVEL_MAY && !s->broken) {
 		s->no_tls = true;
+		s->tls_status = TLS_KEPT;
 		policy_go(s);
 		return;
 	}
+	if (s->tls_policy->level > LEVEL_MAY)
+		s->tls_status = TLS_BROKEN;
 	why = why_reply(s, r, "STARTTLS command");
 	tls_refused(s, "4.7.4", "TLS is required, but host " STRF
 	    " refused to start TLS: " STRF, STRV(s->name), STRV(why.reply));
@@ -323,6 +328,27 @@ session_trust(const struct session *s)
 	    s->tls_policy->level == LEVEL_DANE ? TLS_TRUSTED : trust;
 }
 
+void
+starttls_status(const struct session *s, struct buf *out)
+{
+	const struct tls_policy *p = s->tls_policy;
+
+	if (p == NULL) {		/* no greeting yet, or TLS has failed */
+		buf_puts(out, s->no_tls ? "may:none" : "");
+		return;
+	}
+	if (s->tls_status == TLS_BROKEN)
+		buf_putc(out, '!');
+	if (p->level == LEVEL_DANE && s->forged_mx)
+		buf_puts(out, "half-dane");
+	else
+		buf_puts(out, tls_level_name(p->level));
+	if (s->tls_status == TLS_KEPT && s->no_tls && p->level != LEVEL_NONE)
+		buf_puts(out, ":none");
+	if (s->tls_status == TLS_OPEN)
+		buf_putc(out, '?');
+}
+
 static void
 log_session(struct session *s)
 {
@@ -382,8 +408,9 @@ on_handshake(void *ctx, bool ok)
 	}
 	log_session(s);
 	i = tls_info(s->tls);
-	if (s->tls_policy->level >= LEVEL_PROVED &&
-	    i->trust != TLS_VERIFIED)
+	s->tls_status = s->tls_policy->level >= LEVEL_PROVED &&
+	    i->trust != TLS_VERIFIED ? TLS_BROKEN : TLS_KEPT;
+	if (s->tls_status == TLS_BROKEN)
 		tls_refused(s, "4.7.5", i->trust == TLS_TRUSTED ?
 		    "Server certificate not verified" :
 		    "Server certificate not trusted");

@@ -33,6 +33,7 @@ struct tls_policy {		/* texts: of the conf, or an arena */
 	struct str	base;
 };
 enum tls_level	 tls_level_parse(struct str);
+const char	*tls_level_name(enum tls_level);	/* "unknown": INVALID */
 /* Of main.cf alone. */
 void		 tls_policy_default(const struct smtp_conf *,
 		    enum tls_level, struct tls_policy *);

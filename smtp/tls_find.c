@@ -107,6 +107,7 @@ on_policy(void *ctx, enum found result, struct str value)
 
 	s->ask = NULL;
 	if (result == RETRY) {
+		s->tls_policy->level = LEVEL_INVALID;
 		tls_refused(s, "4.3.0", "TLS policy lookup error for " STRF,
 		    STRV(route_site(s->d)));
 		return;
@@ -129,6 +130,7 @@ on_policy(void *ctx, enum found result, struct str value)
 		found(s);
 		return;
 	}
+	s->tls_policy->level = LEVEL_INVALID;
 	log_warn("TLS policy for " STRF ": %s: " STRF,
 	    STRV(route_site(s->d)), wrong, STRV(value));
 	tls_refused(s, "4.7.5", "client TLS configuration problem");
@@ -168,6 +170,7 @@ on_site(void *ctx, enum found result, struct str value)
 
 	s->ask = NULL;
 	if (result == RETRY) {
+		s->tls_policy->level = LEVEL_INVALID;
 		tls_refused(s, "4.3.0", "Temporary lookup error");
 		return;
 	}

@@ -25,6 +25,15 @@ tls_level_parse(struct str word)
 	return LEVEL_INVALID;
 }
 
+const char *
+tls_level_name(enum tls_level level)
+{
+	for (size_t i = 0; i < nitems(levels); i++)
+		if (levels[i].level == level)
+			return levels[i].name;
+	return "unknown";
+}
+
 enum tls_level
 tls_level_of(const struct smtp_conf *c)
 {

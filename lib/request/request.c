@@ -127,6 +127,8 @@ request_log(const struct msg_deliver *m, const struct rcpt_outcome *o,
 		buf_printf(&line, ", conn_use=%u", l->conn_use);
 	buf_puts(&line, ", ");
 	dsn_print_delays(&line, &delays);
+	if (l->tls.n > 0)
+		buf_printf(&line, ", tls=" STRF, STRV(l->tls));
 	buf_printf(&line, ", dsn=" STRF ", status=%s (" STRF ")", STRV(o->dsn),
 	    status_word((m->flags & DELIVER_VERIFY) != 0, o->status, l->soft),
 	    STRV(str_first(o->text, REQUEST_TEXT_MAX)));

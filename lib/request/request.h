@@ -37,6 +37,7 @@ struct rcpt_line {
 	struct str relay;
 	unsigned   conn_use;		/* 0: not said */
 	bool	   soft;		/* soft_bounce */
+	struct str tls;			/* what became of TLS, or "" */
 	struct dsn_delays delays;	/* arrival_us, active_us are msg's */
 };
 void		 request_log(const struct msg_deliver *,

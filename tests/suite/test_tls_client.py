@@ -338,6 +338,29 @@ def test_sts_patterns():
         verdicts(i, {"v@c.good.test": "sent", "v@d.wrong.test": "sent"})
 
 
+def test_feature_status():
+    """tls= of log lines: what was wanted, and what came of it."""
+    with world(["smtp_tls_security_level = may"], modes={"wrong": "plain", "expired": "refuse"}) as (i, servers, dns):
+        dns.secure, dns.unsigned = True, {"wrong.test"}
+        dns.add("_%d._tcp.mx.good.test TLSA %s" % (i.tcp, tlsa(i.certs["good"][1])))
+        dns.add("_%d._tcp.mx.self.test TLSA %s" % (i.tcp, tlsa(i.certs["wrong"][1])))
+        policy(i, ["none.good.test none", "enc.good.test encrypt", "enc.wrong.test encrypt", "sec.good.test secure",
+                   "sec.self.test secure", "dane.good.test dane", "dane.self.test dane", "dane.wrong.test dane",
+                   "bad.good.test what", "enc.expired.test encrypt", "only.wrong.test dane-only"])
+        for to, want in (("none.good", "none"), ("x.good", "may"), ("x.wrong", "may:none"), ("x.expired", "may:none"),
+                         ("enc.good", "encrypt"), ("enc.wrong", "!encrypt"), ("enc.expired", "!encrypt"),
+                         ("sec.good", "secure"), ("sec.self", "!secure"), ("dane.good", "dane"),
+                         ("dane.self", "!dane"), ("dane.wrong", "may:none"), ("only.wrong", "dane-only?"),
+                         ("bad.good", "unknown?")):
+            send(i, "s@%s.test" % to)
+            m = i.wait_log(r"to=<s@%s\.test>, .*" % re.escape(to))
+            need(m and re.search(r" delays=[0-9./]+, tls=%s, dsn=" % re.escape(want), m.group(0)), to, want, m)
+        i.set("smtp_log_tls_feature_status = no")
+        i.reload()
+        send(i, "t@x.good.test")
+        need("tls=" not in i.wait_log(r"to=<t@x\.good\.test>, .*").group(0))
+
+
 def test_tls_required_no():
     """RFC 8689: "TLS-Required: no" goes where it can; a report about it does, too, and other mail does not."""
     with world(["smtp_tls_security_level = secure", "smtp_tls_connection_reuse = yes"],
