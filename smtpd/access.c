@@ -42,6 +42,8 @@ static const struct {
 			     "check_etrn_access" },
 };
 
+static struct str deferred(const struct check *);
+static bool	defer_later(struct check *);
 static void	plan(struct check *, enum stage);
 static void	add_stage(struct check *, enum stage);
 static void	add_list(struct check *, enum stage, const struct rule_list *);
@@ -70,7 +72,9 @@ access_check(struct session *s, enum stage stage, struct str subject,
 	c->s = s;
 	c->subject = subject;
 	c->done = done;
+	c->asked_for = stage;
 	s->check = c;
+	c->defer_if_permit = deferred(c);
 	plan(c, stage);
 	run(c);
 }
@@ -90,6 +94,51 @@ access_cancel(struct session *s)
 	timer_free(&c->timer);
 	a = c->arena;
 	arena_free(&a);
+}
+
+/*
+ * DEFER_IF_PERMIT of an earlier stage holds until RCPT, where it is known
+ * whether the mail would be permitted.
+ */
+static struct str
+deferred(const struct check *c)
+{
+	const struct session *s = c->s;
+
+	if (c->asked_for == AT_CLIENT)
+		return STR("");
+	if (c->asked_for != AT_SENDER && s->tx != NULL && s->tx->defer.n > 0)
+		return s->tx->defer;
+	return c->asked_for != AT_HELO && s->defer_helo.str.n > 0 ?
+	    s->defer_helo.str : s->defer_client.str;
+}
+
+/* False: this is the stage at which it is said. */
+static bool
+defer_later(struct check *c)
+{
+	struct session *s = c->s;
+
+	switch (c->asked_for) {
+	case AT_CLIENT:
+		keep(&s->defer_client, c->defer_if_permit);
+		keep(&s->defer_helo, STR(""));
+		return true;
+	case AT_HELO:
+		keep(&s->defer_helo, c->defer_if_permit);
+		return true;
+	case AT_SENDER:
+		s->tx->defer = arena_str(s->tx->arena, c->defer_if_permit);
+		return true;
+	case AT_RELAY:
+	case AT_RECIPIENT:
+	case AT_DATA:
+	case AT_END_OF_DATA:
+	case AT_ETRN:
+	case STAGE__MAX:
+		break;
+	}
+	return false;
 }
 
 /* With smtpd_delay_reject, client, helo and sender wait for RCPT or ETRN. */
@@ -334,7 +383,7 @@ finish(struct check *c, enum outcome outcome)
 	struct session *s = c->s;
 	void (*done)(struct session *, enum outcome) = c->done;
 
-	if (outcome == PASS && c->defer_if_permit.n > 0) {
+	if (outcome == PASS && !defer_later(c) && c->defer_if_permit.n > 0) {
 		c->text = c->defer_if_permit;
 		outcome = REFUSED;
 	}

@@ -63,7 +63,7 @@ struct check {
 	struct str	 subject;	/* of the stage that was asked for */
 	struct { enum stage stage; const struct rule_list *list; }
 			 lists[LISTS_MAX];
-	enum stage	 now;		/* of the list under way */
+	enum stage	 asked_for, now; /* the latter of the list under way */
 	unsigned	 nlists, at_list;
 	struct {
 		const struct rule_list *list;

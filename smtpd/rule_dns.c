@@ -125,7 +125,9 @@ helo_mx(struct check *c, const struct dns_answer *a)
 	struct domain *d = c->work;
 
 	note(d, a);
-	if (a->found == FOUND || is_policy(d, "address or MX"))
+	/* A null MX does, where all addresses could be asked for. */
+	if ((a->found == FOUND && !(d->retry && dns_null_mx(a))) ||
+	    is_policy(d, "address or MX"))
 		return NEXT;
 	refuse(c, d->retry ? 450 : conf->unknown_hostname_reject_code, "4.7.1",
 	    "<%s>: %s rejected: Host not found", d->party.shown,

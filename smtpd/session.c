@@ -179,6 +179,8 @@ session_close(struct session *s, const char *why)
 	keep(&s->helo, STR(""));
 	keep(&s->held, STR(""));
 	keep(&s->site, STR(""));
+	keep(&s->defer_client, STR(""));
+	keep(&s->defer_helo, STR(""));
 	stream_free(&s->stream);
 	list_remove(&s->link);
 	d->nsessions--;
@@ -427,6 +429,7 @@ session_forget(struct session *s)
 	transaction_reset(s);
 	auth_cancel(s);
 	keep(&s->helo, STR(""));
+	keep(&s->defer_helo, STR(""));
 	s->esmtp = s->lmtp = s->pipelined = false;
 }
 

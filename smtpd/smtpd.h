@@ -129,6 +129,7 @@ struct attr { struct list link; struct str name, value; };
 struct transaction {			/* MAIL to its end */
 	struct arena   *arena;
 	struct str	sender;
+	struct str	defer;		/* what RCPT will say, where it could */
 	struct str	dsn_envid, encoding, sasl_sender, verp;
 	unsigned	dsn_ret;
 	bool		smtputf8;
@@ -194,6 +195,7 @@ struct session {			/* one client, connect to disconnect */
 	void		 (*named)(struct session *);
 	struct kept	   helo;		/* "" before HELO */
 	struct kept	   site;		/* of ETRN */
+	struct kept	   defer_client, defer_helo; /* what RCPT will say */
 	struct said	  *said, *forwarded;	/* XCLIENT, XFORWARD */
 	/* logging in (auth.c) */
 	struct str	   server_addr, server_port;
