@@ -23,7 +23,7 @@
 
 #include "maildrop/maildrop.h"
 #include "priv/priv.h"
-#include "tools/tool.h"
+#include "tools/login_sender.h"
 
 #define INPUT_MAX	(2 * MAILDROP_FRAME_MAX)
 #define NAME_TRIES	20
@@ -147,8 +147,31 @@ read_input(struct postdrop *p, char *at, size_t room)
 }
 
 static void
+check_sender(struct postdrop *p, struct str sender)
+{
+	struct buf why;
+	enum found may;
+
+	buf_init(&why, 1000);
+	may = login_sender_find(&p->tool, p->uid, sender, &why);
+	if (may == RETRY) {
+		tool_warn(&p->tool, "uid=%u: local_login_sender_maps: %s",
+		    (unsigned)p->uid, buf_cstr(&why));
+		leave(p, EX_TEMPFAIL, "local_login_sender_maps table lookup "
+		    "error for '" STRF "'", STRV(conf_get(p->tool.conf,
+		    "local_login_sender_maps")));
+	}
+	if (may == NONE)
+		leave(p, EX_NOPERM, "not authorized to use sender='" STRF "'",
+		    STRV(sender));
+	buf_free(&why);
+}
+
+static void
 check_frame(struct postdrop *p, const struct maildrop_frame *f)
 {
+	if (f->type == MD_SENDER)
+		check_sender(p, f->text);
 	if (f->type == MD_RCPT)
 		p->nrcpts++;
 	if (f->type == MD_ATTR && str_eq(f->name, STR("extract")))

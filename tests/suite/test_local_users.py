@@ -366,6 +366,32 @@ def test_users_lists():
             i.set("authorized_%s_users = static:anyone" % name)
 
 
+def test_login_senders():
+    """local_login_sender_maps: who may send as whom."""
+    i = shared()
+    i.set("local_login_sender_maps = inline:{{root = *}, {nobody = nobody nobody@example.test @lists.test}}")
+    i.set("recipient_delimiter = +")
+    try:
+        for sender, may in (("nobody", True), ("nobody+x@example.test", True), ("any@lists.test", True),
+                            ("", False), (ANN, False), ("any@x.lists.test", False)):
+            s = subject()
+            status, out = as_nobody(i, "sendmail", "-f", sender, ANN, stdin=text(s))
+            need((status == 0) == may and ("not authorized to use sender='%s'" % sender in out) != may,
+                 sender, status, out)
+        need(as_nobody(i, "sendmail", ANN, stdin=text(subject()))[0] == 0, "as himself")
+        need(i.run("sendmail", "-f", "", ANN, stdin=text(subject()))[0] == 0, "root may send as anybody")
+        # Whom no table names may not send; a table that fails puts it off.
+        i.set("local_login_sender_maps = inline:{{root = *}}")
+        status, out = as_nobody(i, "sendmail", ANN, stdin=text(subject()))
+        need(status != 0 and "not authorized" in out, status, out)
+        i.set("local_login_sender_maps = hash:/nonexistent/senders")
+        status, out = as_nobody(i, "sendmail", ANN, stdin=text(subject()))
+        need(status == 75 and "local_login_sender_maps table lookup error" in out, status, out)
+    finally:
+        i.set("local_login_sender_maps = static:*")
+        i.set("recipient_delimiter =")
+
+
 def test_end():
     if _shared:
         subprocess.run(["umount", "/etc/postern"])

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "tools/login_sender.h"
 #include "tools/text.h"
 
 #define ROOM (1 << 20)
@@ -104,10 +105,40 @@ test_long(void **state)
 	buf_free(&want);
 }
 
+static void
+test_login_senders(void **state)
+{
+	static const struct {
+		const char *patterns, *sender; bool fits;
+	} rows[] = {
+		{ "*", "any@example.com", true }, { "*", "", true },
+		{ "ann", "ann", true }, { "ann", "Ann", true },
+		{ "ann", "ann@example.com", false }, { "ann", "", false },
+		{ "ann ann@example.com", "ann+x@EXAMPLE.com", true },
+		{ "ann, bob@example.com", "bob@example.com", true },
+		{ "ann+x@example.com", "ann+x@example.com", false },
+		{ "@example.com", "x@example.com", true },
+		{ "@example.com", "x@a.example.com", false },
+		{ "@example.com", "x", false }, { "@example.com", "", false },
+		{ "<>", "", true }, { "<>", "x", false },
+		{ "\"a b\"@example.com", "a b@example.com", true },
+		{ "\"a b\"@example.com c", "c", true },
+		{ "a*", "abc", false }, { "", "x", false }, { "", "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < nitems(rows); i++)
+		if (login_sender_fits(str_of(rows[i].patterns),
+		    str_of(rows[i].sender), STR("+"), STR("<>")) !=
+		    rows[i].fits)
+			fail_msg("row %zu", i);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_login_senders),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_long),
 	};
