@@ -67,6 +67,7 @@ static const struct {
 	{ "check", postern_check, "say what is wrong with the configuration" },
 	{ "flush", flush, "try all deferred mail now" },
 	{ "abort", stop_now, "stop at once" },
+	{ "logrotate", postern_logrotate, "date and compress maillog_file" },
 };
 
 /* Those with words of their own. */

@@ -23,6 +23,8 @@ int		 postern_start(struct postern *, bool foreground);
 int		 postern_stop(struct postern *, int signo);
 int		 postern_reload(struct postern *);
 int		 postern_status(struct postern *);
+int		 postern_logrotate(struct postern *);
+bool		 postern_is_running(struct postern *);
 
 int		 postern_queue(struct postern *, int argc, char **argv);
 int		 postern_trace(struct postern *, int argc, char **argv);

@@ -104,6 +104,12 @@ running(struct postern *p)
 	return (pid > 1 ? pid : 0);
 }
 
+bool
+postern_is_running(struct postern *p)
+{
+	return (running(p) != 0);
+}
+
 static bool
 wait_for_end(struct postern *p, int64_t ms)
 {

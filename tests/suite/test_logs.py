@@ -259,6 +259,41 @@ def held(i, suffix):
     return found
 
 
+def test_logrotate_command():
+    """postern logrotate: the old file has its date and is compressed, nothing is lost, trace reads both."""
+    with Instance(settings=["maillog_file_rotate_suffix = %Y%m%d"]) as i:
+        i.send(to=[ANN])
+        need(i.wait_log(r"to=<ann@example\.test>.*status=sent"), i.log())
+        i.send(to=[BOB], sender="before@elsewhere.test")
+        need(i.wait_log(r"to=<bob@example\.test>.*status=sent"), i.log())
+        i.run("postern", "-c", i.etc, "logrotate")
+        old = i.log_file + time.strftime(".%Y%m%d") + ".gz"
+        p = subprocess.run(["gzip", "-dc", old], stdout=subprocess.PIPE, check=True)
+        need(b"from=<before@elsewhere.test>" in p.stdout and not os.path.exists(old[:-3]), os.listdir(i.dir + "/log"))
+        need("before@elsewhere.test" not in i.log())
+        i.send(to=[ANN], sender="after@elsewhere.test")
+        need(wait_for(lambda: "from=<after@elsewhere.test>" in i.log()), i.log())
+        out = i.run("postern", "-c", i.etc, "trace", "before@elsewhere.test")[1]
+        need("bob@example.test" in out, out)
+        # A second on the same day would be the same name: the file stays.
+        shutil.copy(old, old[:-3])
+        status, out, err = i.run("postern", "-c", i.etc, "logrotate", check=False)
+        need(status != 0 and "there is such a file" in err and "after@elsewhere.test" in i.log(), status, out, err)
+        # What stops a reload stops this, before anything is moved; a compressor that fails, after.
+        i.set("maillog_file_rotate_suffix = x%H")
+        i.set("smtp_tls_loglevel = many")
+        status, out, err = i.run("postern", "-c", i.etc, "logrotate", check=False)
+        need(status != 0 and "not rotated" in err and "after@elsewhere.test" in i.log(), status, out, err)
+        i.set("smtp_tls_loglevel = 0")
+        i.set("maillog_file_compressor = /bin/false")
+        status, out, err = i.run("postern", "-c", i.etc, "logrotate", check=False)
+        need(status != 0 and "the file stays as it is" in err, status, out, err)
+        need(len(glob.glob(i.log_file + ".x*")) == 1, os.listdir(i.dir + "/log"))
+        i.set("maillog_file =")
+        status, out, err = i.run("postern", "-c", i.etc, "logrotate", check=False)
+        need(status != 0 and "maillog_file is empty" in err, status, out, err)
+
+
 def test_dev_stdout():
     i = Instance(settings=["maillog_file = /dev/stdout"])
     try:
