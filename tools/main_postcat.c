@@ -44,7 +44,7 @@ static void
 check_output(struct postcat *p)
 {
 	if (ferror(stdout))
-		tool_fail(&p->tool, EX_IOERR, "output write error: %s",
+		tool_fail(&p->tool, EX_FAILED, "output write error: %s",
 		    strerror(errno));
 }
 
@@ -235,17 +235,17 @@ cat_queue_file(struct postcat *p, int fd)
 	case QUEUE_OK:
 		break;
 	case QUEUE_TORN:
-		tool_fail(&p->tool, EX_DATAERR,
+		tool_fail(&p->tool, EX_FAILED,
 		    "%s: not complete: never accepted", p->path);
 	case QUEUE_LOCKED:
-		tool_fail(&p->tool, EX_TEMPFAIL, "%s: is being written",
+		tool_fail(&p->tool, EX_FAILED, "%s: is being written",
 		    p->path);
 	case QUEUE_GONE:
 	case QUEUE_BAD:
-		tool_fail(&p->tool, EX_DATAERR, "%s: damaged queue file",
+		tool_fail(&p->tool, EX_FAILED, "%s: damaged queue file",
 		    p->path);
 	case QUEUE_RETRY:
-		tool_fail(&p->tool, EX_IOERR, "read %s: %s", p->path,
+		tool_fail(&p->tool, EX_FAILED, "read %s: %s", p->path,
 		    strerror(errno));
 	}
 	if (p->show & SHOW_ENVELOPE) {
@@ -341,7 +341,7 @@ cat_submission(struct postcat *p, int fd)
 	}
 	buf_free(&in);
 	if (result != MAILDROP_END)
-		tool_fail(&p->tool, EX_DATAERR, "%s: %s", p->path,
+		tool_fail(&p->tool, EX_FAILED, "%s: %s", p->path,
 		    result == MAILDROP_BAD ? r.why : "not complete");
 	if (p->show & SHOW_ENVELOPE)
 		put_marker(p, "MESSAGE FILE END");
@@ -372,7 +372,7 @@ cat_id(struct postcat *p, const char *id)
 	int fd = -1;
 
 	if (!queue_id_valid(str_of(id)))
-		tool_fail(&p->tool, EX_USAGE, "bad mail queue ID: %s", id);
+		tool_fail(&p->tool, EX_FAILED, "bad mail queue ID: %s", id);
 	for (int tries = 0; tries < 2 && fd < 0; tries++) {
 		d = queue_find(&p->queue, id);	/* it may be moving */
 		if (d != Q__MAX)
@@ -380,7 +380,7 @@ cat_id(struct postcat *p, const char *id)
 			    O_NONBLOCK, 0);
 	}
 	if (fd < 0)
-		tool_fail(&p->tool, EX_NOINPUT, "open queue file %s: %s", id,
+		tool_fail(&p->tool, EX_FAILED, "open queue file %s: %s", id,
 		    strerror(d == Q__MAX ? ENOENT : errno));
 	cat_file(p, fd, arena_printf(p->tool.arena, "%s/%s",
 	    queue_dir_names[d], id));
@@ -405,7 +405,7 @@ read_args(struct postcat *p, int argc, char **argv)
 		case 'd': p->show |= SHOW_TYPE; break;
 		case 'v': p->tool.verbose++; break;
 		case 'r': case 's': break;	/* of Postfix's own form */
-		default: tool_fail(&p->tool, EX_USAGE, USAGE);
+		default: tool_fail(&p->tool, EX_FAILED, USAGE);
 		}
 	if ((p->show & SHOW_ALL) == 0)
 		p->show |= SHOW_ALL;
@@ -421,7 +421,7 @@ open_named(struct postcat *p, char **names, int n)
 	for (int i = 0; i < n; i++) {
 		fds[i] = open(names[i], O_RDONLY | O_CLOEXEC | O_NOCTTY);
 		if (fds[i] < 0)
-			tool_fail(&p->tool, EX_NOINPUT, "open %s: %s",
+			tool_fail(&p->tool, EX_FAILED, "open %s: %s",
 			    names[i], strerror(errno));
 	}
 	return fds;
@@ -436,7 +436,7 @@ main(int argc, char **argv)
 
 	tool_start(&p.tool, "postcat");
 	dir = read_args(&p, argc, argv);
-	tool_conf(&p.tool, dir, EX_CONFIG);
+	tool_conf(&p.tool, dir, EX_FAILED);
 	argc -= optind;
 	argv += optind;
 	if (!p.search)

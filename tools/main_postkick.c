@@ -22,6 +22,14 @@ is_name(const char *s)
 	return *s != '\0' && *s != '.' && strchr(s, '/') == NULL;
 }
 
+static _Noreturn void
+no_contact(struct tool *t, char **argv)
+{
+	tool_warn(t, "Cannot contact class %s service %s - perhaps the mail "
+	    "system is down", argv[0], argv[1]);
+	exit(EX_FAILED);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -37,22 +45,20 @@ main(int argc, char **argv)
 		switch (c) {
 		case 'c': dir = optarg; break;
 		case 'v': t.verbose++; break;
-		default: tool_fail(&t, EX_USAGE, USAGE);
+		default: tool_fail(&t, EX_FAILED, USAGE);
 		}
 	if (argc != optind + 3)
-		tool_fail(&t, EX_USAGE, USAGE);
-	tool_conf(&t, dir, EX_CONFIG);
+		tool_fail(&t, EX_FAILED, USAGE);
+	tool_conf(&t, dir, EX_FAILED);
 	argv += optind;
 	if (strcmp(argv[0], "public") != 0 || !is_name(argv[1]))
-		tool_fail(&t, EX_UNAVAILABLE, "cannot connect to class %s "
-		    "service %s: No such file or directory", argv[0], argv[1]);
+		no_contact(&t, argv);
 	request = argv[2];
 	fd = tool_connect(&t, argv[1], KICK_MS);
 	/* To have connected is enough for some: they are gone by now. */
 	if (fd < 0 || (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 &&
 	    errno != EPIPE && errno != ECONNRESET))
-		tool_fail(&t, EX_UNAVAILABLE, "cannot connect to class %s "
-		    "service %s: %s", argv[0], argv[1], strerror(errno));
+		no_contact(&t, argv);
 	close(fd);
 	exit(EX_OK);
 }

@@ -25,7 +25,7 @@ read_level(struct tool *t, const char *name)
 	for (size_t i = 0; i < nitems(v); i++)
 		if (str_eq_nocase(str_of(name), str_of(v[i].name)))
 			return v[i].level;
-	tool_fail(t, EX_USAGE, "bad severity: \"%s\"", name);
+	tool_fail(t, EX_FAILED, "bad severity: \"%s\"", name);
 }
 
 static void
@@ -74,9 +74,9 @@ main(int argc, char **argv)
 		case 'v': t.verbose++; break;
 		case 'p': priority = optarg; break;
 		case 't': tag = optarg; break;
-		default: tool_fail(&t, EX_USAGE, USAGE);
+		default: tool_fail(&t, EX_FAILED, USAGE);
 		}
-	tool_conf(&t, dir, EX_CONFIG);
+	tool_conf(&t, dir, EX_FAILED);
 	level = read_level(&t, priority);
 	if (tag != NULL) {		/* the tag stands alone, as given */
 		conf_override(t.conf, STR("syslog_name"), STR(""));

@@ -230,9 +230,23 @@ read_args(struct postsuper *p, int argc, char **argv)
 		else if (c == 'v')
 			p->tool.verbose++;
 		else
-			tool_fail(&p->tool, EX_USAGE, USAGE);
+			tool_fail(&p->tool, EX_FAILED, USAGE);
 	}
 	return dir;
+}
+
+/* Postfix's queues of logs: it has them, here there is nothing in them. */
+static bool
+is_log_queue(const char *name)
+{
+	static const char *const names[] = {
+		"bounce", "defer", "trace", "flush",
+	};
+
+	for (size_t i = 0; i < nitems(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
 }
 
 static void
@@ -240,18 +254,21 @@ choose_dirs(struct postsuper *p, char **names)
 {
 	static const enum queue_dir all[] = { Q_MAILDROP, Q_INCOMING,
 	    Q_ACTIVE, Q_DEFERRED, Q_HOLD };
+	bool named = *names != NULL;
 
 	for (; *names != NULL; names++) {
 		enum queue_dir d = Q_MAILDROP;
 
+		if (is_log_queue(*names))
+			continue;
 		while (d < Q__MAX && strcmp(*names, queue_dir_names[d]) != 0)
 			d++;
 		if (d == Q__MAX || p->ndirs == Q__MAX)
-			tool_fail(&p->tool, EX_USAGE,
+			tool_fail(&p->tool, EX_FAILED,
 			    "invalid directory name: %s", *names);
 		p->dirs[p->ndirs++] = d;
 	}
-	if (p->ndirs > 0)
+	if (named)
 		return;
 	memcpy(p->dirs, all, sizeof(all));
 	p->ndirs = nitems(all);
@@ -295,7 +312,7 @@ main(int argc, char **argv)
 
 	tool_start(&p.tool, "postsuper");
 	dir = read_args(&p, argc, argv);
-	tool_conf(&p.tool, dir, EX_CONFIG);
+	tool_conf(&p.tool, dir, EX_FAILED);
 	superintend_open(&p.does, &p.tool);
 	choose_dirs(&p, argv + optind);
 	for (size_t a = 0; a < ACTION__MAX; a++)

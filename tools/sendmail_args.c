@@ -147,8 +147,22 @@ set_old_option(struct sendmail *s, const char *v)
 static void
 set_long_option(struct sendmail *s, const char *v)
 {
-	if (str_eq_nocase(str_of(v), STR("SMTPUTF8=yes")))
-		s->smtputf8 = true;
+	struct str option = str_of(v), value;
+	bool yes, no;
+
+	value = str_from(option, str_chr(option, '=') + 1);
+	option.n -= value.n;
+	yes = str_eq_nocase(value, STR("yes"));
+	no = str_eq_nocase(value, STR("no"));
+	if (str_eq_nocase(option, STR("SMTPUTF8=")) && (yes || no))
+		s->smtputf8 = yes;
+	/* Whoever asks for that must not get less (RFC 8689). */
+	else if (str_eq_nocase(option, STR("REQUIRETLS=")) && yes)
+		tool_fail(&s->tool, EX_UNAVAILABLE,
+		    "-O %s is not supported yet", v);
+	else if (!no && (str_eq_nocase(option, STR("SMTPUTF8=")) ||
+	    str_eq_nocase(option, STR("REQUIRETLS="))))
+		tool_warn(&s->tool, "bad -O option: '%s' -- ignored", v);
 }
 
 /* "mail" of "/etc/postern/main.cf": -C takes the file's name too. */

@@ -56,14 +56,19 @@ plain_dir(struct tool *t, const char *dir)
 static bool
 dir_allowed(struct tool *t, struct conf *preset, const char *dir)
 {
-	struct str rest = conf_get(preset, "alternate_config_directories");
-	struct str item;
+	static const char *const lists[] = {
+		"alternate_config_directories", "multi_instance_directories",
+	};
+	struct str rest, item;
 
 	if (strcmp(plain_dir(t, conf_dir(preset)), dir) == 0)
 		return true;
-	while (conf_list_next(&rest, &item))
-		if (str_eq(item, str_of(dir)))
-			return true;
+	for (size_t i = 0; i < nitems(lists); i++) {
+		rest = conf_get(preset, lists[i]);
+		while (conf_list_next(&rest, &item))
+			if (str_eq(item, str_of(dir)))
+				return true;
+	}
 	return false;
 }
 

@@ -9,6 +9,9 @@
 #include "queue/queue.h"
 #include "sys/sys.h"
 
+#define EX_FAILED 1	/* what Postfix's commands exit with, but for those
+			 * that a mailer calls: sendmail, postqueue */
+
 struct tool {
 	const char   *name;	/* as messages begin */
 	struct conf  *conf;
@@ -25,7 +28,8 @@ void		 tool_start(struct tool *, const char *name);
 /*
  * Reads main.cf and opens the log. dir NULL: MAIL_CONFIG or the default.
  * Exits with status where main.cf can't be used. A set-gid command takes
- * another directory only if alternate_config_directories lists it.
+ * another directory only if alternate_config_directories lists it, or
+ * multi_instance_directories.
  */
 void		 tool_conf(struct tool *, const char *dir, int status);
 /* "name: fatal: text", also to the log; then exit. */

@@ -185,6 +185,17 @@ def test_300_recipients():
     need(wait_for(lambda: len(i.mails("bob")) == before + 300, 30), len(i.mails("bob")) - before)
 
 
+def test_long_options():
+    """-O: what can't be kept is refused, what makes no sense is told of."""
+    i = shared()
+    for option, want, err in (("requiretls=yes", 69, "fatal: -O requiretls=yes is not supported yet"),
+                              ("REQUIRETLS=maybe", 0, "warning: bad -O option: 'REQUIRETLS=maybe' -- ignored"),
+                              ("smtputf8=x", 0, "warning: bad -O option: 'smtputf8=x' -- ignored"),
+                              ("requiretls=no", 0, ""), ("SmtpUtf8=no", 0, ""), ("whatever=1", 0, ""), ("x", 0, "")):
+        status, _, said = i.run("sendmail", "-O", option, ANN, stdin=b"Subject: long\n\nx\n", check=False)
+        need(status == want and said == (err and "sendmail: %s\n" % err), option, status, said)
+
+
 def test_closed_descriptors_empty_environment():
     i = shared()
     script = ["/bin/sh", "-c", 'exec "$0" "$@" >&- 2>&-', tool("sendmail"), "-C", i.etc, ANN]
