@@ -49,6 +49,7 @@ struct cleanup {
 	bool		    spread_extension;	/* to results of aliases */
 	bool		    spread_canonical;
 	bool		    tls_optional;	/* tls_required_enable */
+	uint64_t	    utf8_roles;	/* smtputf8_autodetect_classes */
 	struct checks	   *checks;
 	struct mime_walk_conf walk;	/* for mail that is inspected */
 	bool		    walks;	/* something needs its structure */
@@ -87,6 +88,7 @@ struct mail {
 	struct { struct str name, addr, port, helo, proto, ident, source; }
 			     forwarded;
 	bool		     complete;	/* add missing headers */
+	bool		     finds_utf8;	/* SMTPUTF8, where it is needed */
 	bool		     syncing, hold, discard;
 	bool		     inspect;	/* by checks, still */
 	bool		     inspect_bytes; /* for those that must not be */

@@ -338,6 +338,28 @@ collect_attrs(const struct mail *m, struct queue_attr *out)
 	return n;
 }
 
+/* RFC 6531: what is no UTF-8 is nothing that SMTPUTF8 could carry. */
+static bool
+is_utf8(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] & 0x80)
+			return utf8_valid(s);
+	return false;
+}
+
+static bool
+needs_utf8(const struct mail *m)
+{
+	if (is_utf8(m->sender) || ((m->flags & QMF_8BIT) != 0 &&
+	    is_utf8(buf_view(&m->headers))))
+		return true;
+	for (size_t i = 0; i < m->nrcpts; i++)
+		if (is_utf8(m->rcpts[i].address))
+			return true;
+	return false;
+}
+
 static void
 write_rest(struct mail *m)
 {
@@ -352,7 +374,9 @@ write_rest(struct mail *m)
 	int err;
 
 	msg.nattrs = collect_attrs(m, attrs);
-	msg.flags |= m->begin.flags & MAIL_SMTPUTF8 ? QMF_SMTPUTF8 : 0;
+	if ((m->begin.flags & MAIL_SMTPUTF8) != 0 ||
+	    (m->finds_utf8 && needs_utf8(m)))
+		msg.flags |= QMF_SMTPUTF8;
 	msg.flags |= m->begin.flags & MAIL_BOUNCE ? QMF_BOUNCE : 0;
 	msg.flags |= m->begin.flags & MAIL_VERIFY ? QMF_VERIFY : 0;
 	msg.flags |= m->begin.flags & MAIL_PROBE ? QMF_PROBE : 0;

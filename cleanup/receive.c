@@ -99,6 +99,8 @@ begin(struct receiver *r, const struct msg_mail_begin *b)
 	struct msg_mail_id id;
 
 	r->m = mail_new(r->c, b);
+	r->m->finds_utf8 = r->c->utf8_roles >> channel_peer(talk_channel(
+	    r->talk)) & 1;
 	if (r->m->status == MAIL_OK && !has_space(r->c))
 		mail_fail(r->m, MAIL_NO_SPACE, "4.3.1",
 		    "Insufficient system storage");

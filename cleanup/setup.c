@@ -225,6 +225,39 @@ setup_bytes(struct str s, bool set[256])
 	return any;
 }
 
+/* Who sends it tells the class; notices are bounce's, too. */
+static void
+setup_utf8(struct cleanup *c, struct conf *conf, struct problems *problems)
+{
+	static const struct { const char *name; uint64_t roles; } classes[] = {
+		{ "sendmail", UINT64_C(1) << ROLE_PICKUP },
+		{ "smtpd", UINT64_C(1) << ROLE_SMTPD }, { "qmqpd", 0 },
+		{ "forward", UINT64_C(1) << ROLE_LOCAL },
+		{ "bounce", UINT64_C(1) << ROLE_BOUNCE },
+		{ "notify", UINT64_C(1) << ROLE_BOUNCE },
+		{ "verify", UINT64_C(1) << ROLE_VERIFY },
+		{ "all", ~UINT64_C(0) },
+	};
+	struct str list = c->conf.smtputf8_autodetect_classes, item;
+
+	_Static_assert(ROLE__MAX <= 64, "a bit for each");
+	if (!conf_bool(conf, "smtputf8_enable"))
+		return;
+	while (conf_list_next(&list, &item)) {
+		bool known = false;
+
+		for (size_t i = 0; i < nitems(classes); i++)
+			if (str_eq_nocase(item, str_of(classes[i].name))) {
+				c->utf8_roles |= classes[i].roles;
+				known = true;
+			}
+		if (!known)
+			problem_add(problems, true, NULL, 0,
+			    "smtputf8_autodetect_classes: unknown word: "
+			    STRF, STRV(item));
+	}
+}
+
 static void
 setup_checks(struct cleanup *c, struct conf *conf, struct problems *problems)
 {
@@ -260,6 +293,7 @@ setup_checks(struct cleanup *c, struct conf *conf, struct problems *problems)
 			problem_add(problems, true, NULL, 0,
 			    "internal_mail_filter_classes: unknown word: "
 			    STRF, STRV(item));
+	setup_utf8(c, conf, problems);
 	c->rejects_bytes = setup_bytes(cc->message_reject_characters,
 	    c->reject);
 	c->strips_bytes = setup_bytes(cc->message_strip_characters, c->strip);

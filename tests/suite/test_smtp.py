@@ -148,6 +148,33 @@ def test_ipv6():
         need(len(four.mails) == 1)
 
 
+
+def test_utf8_is_found():
+    """smtputf8_autodetect_classes: what sendmail sends needs no word of its own, unless it is not UTF-8."""
+    with Server() as s, Server(keywords=("PIPELINING", "8BITMIME")) as old, Instance(settings=[
+            "relayhost = [127.0.0.1]:%d" % s.port, "minimal_backoff_time = 1000s",
+            "transport_maps = inline:{{old.test = smtp:[127.0.0.1]:%d}}" % old.port]) as i:
+        def mail(to, subject, sender=ME):
+            before = len(s.said)
+            send(i, to, sender=sender, text=b"Subject: " + subject + b"\n\nx\n")
+            line = result(i, to)
+            return line, [x for x in s.said[before:] if x.startswith("MAIL")]
+        for to, subject, sender, wanted in (
+                ("a@far.test", b"plain", ME, False), ("b@far.test", "Gr\u00fc\u00dfe".encode(), ME, True),
+                ("\u00fcser@far.test", b"plain", ME, True), ("c@far.test", b"plain", "\u00fc@example.test", True),
+                ("d@far.test", "Gr\u00fc\u00dfe".encode("latin-1"), ME, False)):
+            line, said = mail(to, subject, sender)
+            need("status=sent" in line and ("SMTPUTF8" in said[0]) == wanted, to, said, line)
+        need("dsn=5.6.7, status=bounced" in mail("\u00fcser@old.test", b"plain")[0])
+        need("status=sent" in mail("e@old.test", b"plain")[0])
+        i.set("smtputf8_autodetect_classes = verify")
+        reload(i)
+        line, said = mail("f@far.test", "Gr\u00fc\u00dfe".encode())
+        need("status=sent" in line and "SMTPUTF8" not in said[0], said, line)
+        i.set("smtputf8_autodetect_classes = sendmail, mail")
+        status, out, err = i.run("postern", "-c", i.etc, "check", check=False)
+        need(status != 0 and "smtputf8_autodetect_classes: unknown word: mail" in out + err, out, err)
+
 def test_bind_address():
     seen = []
 
