@@ -1,10 +1,12 @@
 /*
  * pool - threads for work that may block on the disk, out of sight.
  *
- * One mutex guards two lists: jobs to do and jobs done. A thread is made when
- * a job finds none idle, up to the limit, and stays. Results come back
- * through one eventfd, written only when the list of done jobs was empty: a
- * batch costs the loop one wake-up. Threads take no signals.
+ * One mutex guards two lists: jobs to do and jobs done. What the callbacks of
+ * one round bring is handed over together, behind them: who is woken finds
+ * the mutex free. A thread is made when a job finds none idle, up to the limit,
+ * and stays. Results come back through one eventfd, written only when the
+ * list of done jobs was empty: a batch costs the loop one wake-up. Threads
+ * take no signals.
  */
 #include <sys/eventfd.h>
 #include <errno.h>
@@ -29,10 +31,13 @@ struct pool {
 	pthread_mutex_t	 mutex;
 	pthread_cond_t	 wake;
 	struct list	 todo, finished;	/* struct job */
-	unsigned	 idle;		/* threads that wait */
+	size_t		 idle;		/* threads that wait */
 	size_t		 waiting;	/* jobs in todo */
 	bool		 stop;
 	/* From here on the loop's thread alone. */
+	struct event	 hand_over;
+	struct list	 fresh;		/* jobs of this round */
+	size_t		 nfresh;
 	unsigned	 limit, nthreads;
 	pthread_t	 threads[THREADS_MAX];
 	size_t		 busy;
@@ -152,18 +157,24 @@ add_thread(struct pool *p)
 }
 
 static void
+move_all(struct list *from, struct list *to)
+{
+	while (!list_empty(from)) {
+		struct list *l = from->next;
+
+		list_remove(l);
+		list_append(to, l);
+	}
+}
+
+static void
 run_done(struct pool *p)
 {
 	struct list all;
 
 	list_init(&all);
 	lock(p);
-	while (!list_empty(&p->finished)) {
-		struct list *l = p->finished.next;
-
-		list_remove(l);
-		list_append(&all, l);
-	}
+	move_all(&p->finished, &all);
 	unlock(p);
 	while (!list_empty(&all)) {
 		struct job *job = container_of(all.next, struct job, link);
@@ -189,26 +200,6 @@ on_eventfd(void *ctx, unsigned what)
 	run_done(p);
 }
 
-struct pool *
-pool_new(struct loop *loop, unsigned threads)
-{
-	struct pool *p = mem_new(sizeof(*p));
-
-	assert(threads > 0);
-	p->limit = threads < THREADS_MAX ? threads : THREADS_MAX;
-	list_init(&p->todo);
-	list_init(&p->finished);
-	mem_one_heap();
-	must(pthread_mutex_init(&p->mutex, NULL), "mutex");
-	must(pthread_cond_init(&p->wake, NULL), "condition");
-	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (p->fd == -1)
-		die("pool: eventfd: %s", strerror(errno));
-	p->watch = watch_new(loop, p->fd, on_eventfd, p);
-	watch_want(p->watch, WATCH_READ);
-	return p;
-}
-
 /* No thread at all: late is better than never. */
 static void
 run_here(struct pool *p)
@@ -222,28 +213,70 @@ run_here(struct pool *p)
 	}
 }
 
+/* A thread for each job of this round. */
+static void
+hand_over(struct pool *p)
+{
+	size_t wake, more;
+
+	lock(p);
+	move_all(&p->fresh, &p->todo);
+	p->waiting += p->nfresh;
+	wake = p->idle < p->nfresh ? p->idle : p->nfresh;
+	more = p->waiting > p->idle ? p->waiting - p->idle : 0;
+	unlock(p);
+	p->nfresh = 0;
+	while (wake-- > 0)
+		must(pthread_cond_signal(&p->wake), "signal");
+	while (more-- > 0 && p->nthreads < p->limit && add_thread(p))
+		continue;
+	if (p->nthreads == 0)
+		run_here(p);
+}
+
+static void
+on_hand_over(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	hand_over(ctx);
+}
+
+struct pool *
+pool_new(struct loop *loop, unsigned threads)
+{
+	struct pool *p = mem_new(sizeof(*p));
+
+	assert(threads > 0);
+	p->limit = threads < THREADS_MAX ? threads : THREADS_MAX;
+	list_init(&p->fresh);
+	list_init(&p->todo);
+	list_init(&p->finished);
+	mem_one_heap();
+	must(pthread_mutex_init(&p->mutex, NULL), "mutex");
+	must(pthread_cond_init(&p->wake, NULL), "condition");
+	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->fd == -1)
+		die("pool: eventfd: %s", strerror(errno));
+	p->watch = watch_new(loop, p->fd, on_eventfd, p);
+	watch_want(p->watch, WATCH_READ);
+	event_place(loop, &p->hand_over, -1, 0, on_hand_over, p);
+	return p;
+}
+
 void
 pool_run(struct pool *p, int (*work)(void *ctx),
     void (*done)(void *ctx, int result), void *ctx)
 {
 	struct job *job = mem_new(sizeof(*job));
-	bool crowded, signal_one;
 
 	job->work = work;
 	job->done = done;
 	job->ctx = ctx;
 	p->busy++;
-	lock(p);
-	list_append(&p->todo, &job->link);
-	p->waiting++;
-	crowded = p->waiting > p->idle;
-	signal_one = p->idle > 0;
-	unlock(p);
-	if (signal_one)
-		must(pthread_cond_signal(&p->wake), "signal");
-	if (crowded && p->nthreads < p->limit && !add_thread(p) &&
-	    p->nthreads == 0)
-		run_here(p);
+	list_append(&p->fresh, &job->link);
+	if (p->nfresh++ == 0)		/* runs when the others have run */
+		event_active(&p->hand_over, 0, 0);
 }
 
 size_t
@@ -260,6 +293,8 @@ pool_free(struct pool **pool)
 	if (p == NULL)
 		return;
 	*pool = NULL;
+	hand_over(p);
+	(void)event_del(&p->hand_over);
 	lock(p);
 	p->stop = true;
 	unlock(p);
