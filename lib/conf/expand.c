@@ -16,6 +16,7 @@
 
 #define DEPTH_MAX	100	/* Postfix's own */
 #define STEPS_MAX	100000	/* names and texts visited */
+#define NEAR		20	/* bytes shown of what is not understood */
 
 struct run {
 	const struct expander *e;
@@ -35,6 +36,24 @@ fail(struct run *r, const char *what, struct str at)
 		buf_init(&b, 1024);
 		buf_printf(&b, "%s: \"" STRF "\"", what,
 		    STRV(str_first(at, 200)));
+		r->e->error(r->e->ctx, buf_cstr(&b));
+		buf_free(&b);
+	}
+	r->failed = true;
+}
+
+/* The same where more was expected; before is what stands before it. */
+static void
+fail_at(struct run *r, const char *what, struct str before, const char *close,
+    struct str at)
+{
+	struct buf b;
+
+	if (!r->failed && r->e->error != NULL) {
+		buf_init(&b, 1024);
+		buf_printf(&b, "%s at: \"..." STRF "%s>>>" STRF "\"", what,
+		    STRV(str_first(before, 400)), close,
+		    STRV(str_first(at, NEAR)));
 		r->e->error(r->e->ctx, buf_cstr(&b));
 		buf_free(&b);
 	}
@@ -134,29 +153,34 @@ static const struct operator {
 };
 
 static const struct operator *
-take_operator(struct run *r, struct str *s, bool *level)
+take_operator(struct run *r, struct str left, struct str *s, bool *level)
 {
 	struct str set = STR("<>!=?+-*/~&|%"), op;
+	const struct operator *found = NULL;
 	size_t n = 0, m;
 
 	while (n < s->n && str_chr(set, s->p[n]) < set.n)
 		n++;
 	op = str_first(*s, n);
+	for (size_t i = 0; i < nitems(operators); i++)
+		if (str_eq(op, str_of(operators[i].text)))
+			found = &operators[i];
+	if (found == NULL) {
+		/* Its quotes stand as in Postfix. */
+		fail_at(r, "\"==\" or \"!=\"\" or \"<\"\" or \"<=\"\" or "
+		    "\">=\"\" or \">\" expected", left, "}", *s);
+		return NULL;
+	}
 	for (m = n; m < s->n && is_name(s->p[m]) && s->p[m] != '_'; m++)
 		;
 	*level = m > n;
 	if (m > n && !str_eq(str_first(str_from(*s, n), m - n), STR("level"))) {
-		fail(r, "bad operator suffix", *s);
+		fail_at(r, "bad operator suffix", op, "",
+		    str_first(str_from(*s, n), m - n));
 		return NULL;
 	}
-	for (size_t i = 0; i < nitems(operators); i++)
-		if (str_eq(op, str_of(operators[i].text))) {
-			*s = skip(str_from(*s, m));
-			return &operators[i];
-		}
-	fail(r, "\"==\" or \"!=\" or \"<\" or \"<=\" or \">=\" or \">\" "
-	    "expected", *s);
-	return NULL;
+	*s = skip(str_from(*s, m));
+	return found;
 }
 
 /* Expands text aside, within the same bounds. */
@@ -170,6 +194,18 @@ expand_aside(struct run *r, struct str text, struct buf *out)
 	r->out = kept;
 }
 
+static void
+fail_right(struct run *r, struct str left, const struct operator *op,
+    struct str at)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
+	buf_printf(&b, "{" STRF "} %s", STRV(str_first(left, 400)), op->text);
+	fail_at(r, "\"{expression}\" expected", buf_view(&b), "", at);
+	buf_free(&b);
+}
+
 static bool
 take_compare(struct run *r, struct str *s, bool *truth)
 {
@@ -180,10 +216,10 @@ take_compare(struct run *r, struct str *s, bool *truth)
 	int sign = 0;
 
 	if (!take_group(r, s, &left) ||
-	    (op = take_operator(r, s, &level)) == NULL)
+	    (op = take_operator(r, left, s, &level)) == NULL)
 		return false;
 	if (s->n == 0 || s->p[0] != '{') {
-		fail(r, "\"{expression}\" expected", *s);
+		fail_right(r, left, op, *s);
 		return false;
 	}
 	if (!take_group(r, s, &right))
@@ -230,7 +266,7 @@ choose(struct run *r, struct str s, bool truth)
 		if (s.n == 0)
 			return;
 		if (s.p[0] != ':') {
-			fail(r, "\":\" expected", s);
+			fail_at(r, "\":\" expected", text, "}", s);
 			return;
 		}
 	}
@@ -240,7 +276,7 @@ choose(struct run *r, struct str s, bool truth)
 	if (!truth || r->e->scan)
 		expand_into(r, text);
 	if (s.n > 0)
-		fail(r, "unexpected input", s);
+		fail_at(r, "unexpected input", text, "}", s);
 }
 
 /* ${domain_to_ascii{text}}: the only function there is. */
@@ -253,7 +289,7 @@ call(struct run *r, struct str name, struct str s)
 	if (!take_group(r, &s, &arg))
 		return;
 	if (s.n > 0)
-		fail(r, "unexpected input", s);
+		fail_at(r, "unexpected input", arg, "}", s);
 	else if (!str_eq(name, STR("domain_to_ascii")))
 		fail(r, "unknown function", name);
 	buf_init(&out, r->out->max);
@@ -273,7 +309,7 @@ call(struct run *r, struct str name, struct str s)
 static bool
 take_name(struct run *r, struct str *s, struct str *name)
 {
-	struct str start = skip(*s);
+	struct str whole = *s, start = skip(whole);
 	size_t n = 0;
 
 	while (n < start.n && is_name(start.p[n]))
@@ -281,7 +317,9 @@ take_name(struct run *r, struct str *s, struct str *name)
 	*name = str_first(start, n);
 	*s = skip(str_from(start, n));
 	if (s->n > 0 && str_chr(STR("?:{"), s->p[0]) == 3) {
-		fail(r, "attribute name syntax error", start);
+		fail_at(r, "attribute name syntax error",
+		    str_first(whole, whole.n - start.n + n), "",
+		    str_from(start, n));
 		return false;
 	}
 	return true;
@@ -301,7 +339,7 @@ expand_expr(struct run *r, struct str s)
 			if (!r->e->scan && truth)
 				buf_puts(r->out, "true");
 		} else if (s.p[0] != '?' && s.p[0] != ':') {
-			fail(r, "\"?\" or \":\" expected", s);
+			fail_at(r, "\"?\" or \":\" expected", STR(""), "}", s);
 		} else {
 			choose(r, s, truth);
 		}

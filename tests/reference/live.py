@@ -33,6 +33,8 @@ def reduce(name, data):
         text = reduce_checks(text)
     elif name.startswith('mime_cvt'):
         text = unbroken('\n'.join(content_of(text)) + '\n')
+    elif name.startswith('mac_expand'):
+        text = reduce_expand(text)
     elif name.startswith('smtpd_'):
         text = reduce_check(text)
     elif name.startswith('mime_'):
@@ -99,6 +101,22 @@ def reduce_check(text):
                 else line
             if line:
                 out.append(line)
+    return '\n'.join(out) + '\n'
+
+
+def reduce_expand(text):
+    """Expressions, what was warned of, and the text or that it is none."""
+    out = []
+    for line in text.split('\n'):
+        m = re.fullmatch(r'stat=(\d+) result=(.*)', line)
+        if m and int(m[1]) & 1:
+            out.append('error')
+        elif m:
+            out.append('result=' + m[2].strip())
+        elif line.startswith('<< ') and line != '<< ' and not re.match(r'<< \w+ = ', line):
+            out.append(line)
+        elif line.startswith('unknown: '):
+            out.append(line.removeprefix('unknown: '))
     return '\n'.join(out) + '\n'
 
 

@@ -181,6 +181,50 @@ expands_names(void **state)
 }
 
 static void
+say(void *ctx, const char *text)
+{
+	buf_puts(ctx, text);
+}
+
+/* Postfix's words for what it does not understand, and where. */
+static void
+tells_what_is_wrong(void **state)
+{
+	static const struct { const char *in, *says; } t[] = {
+		{ "${foo bar}", "attribute name syntax error at: "
+		    "\"...foo>>> bar\"" },
+		{ "${ {$foo} x {y}}", "\"==\" or \"!=\"\" or \"<\"\" or "
+		    "\"<=\"\" or \">=\"\" or \">\" expected at: "
+		    "\"...$foo}>>>x {y}\"" },
+		{ "${{a} <lvl {b}}", "bad operator suffix at: "
+		    "\"...<>>>lvl\"" },
+		{ "${{a} == b}", "\"{expression}\" expected at: "
+		    "\"...{a} ==>>>b\"" },
+		{ "${{a} == {b}x 34567890123456789012}", "\"?\" or \":\" "
+		    "expected at: \"...}>>>x 345678901234567890\"" },
+		{ "${foo?{x}y}", "\":\" expected at: \"...x}>>>y\"" },
+		{ "${foo:{x}y}", "unexpected input at: \"...x}>>>y\"" },
+		{ "${domain_to_ascii{x}y}", "unexpected input at: "
+		    "\"...x}>>>y\"" },
+		{ "$(foo", "truncated macro reference: \"$(foo\"" },
+	};
+	struct buf out, said;
+	struct expander e = { .ctx = &said, .lookup = lookup, .error = say };
+
+	(void)state;
+	buf_init(&out, 1000);
+	buf_init(&said, 1000);
+	for (size_t i = 0; i < nitems(t); i++) {
+		buf_clear(&said);
+		assert_int_equal(expand_text(&e, str_of(t[i].in), &out),
+		    EXPAND_ERROR);
+		assert_string_equal(buf_cstr(&said), t[i].says);
+	}
+	buf_free(&out);
+	buf_free(&said);
+}
+
+static void
 reads_times_and_numbers(void **state)
 {
 	static const struct { const char *in; char unit; int64_t s; } t[] = {
@@ -608,6 +652,7 @@ main(void)
 		cmocka_unit_test(numbers_lines_and_finds_orphans),
 		cmocka_unit_test(splits_names_and_values),
 		cmocka_unit_test(expands_names),
+		cmocka_unit_test(tells_what_is_wrong),
 		cmocka_unit_test(reads_times_and_numbers),
 		cmocka_unit_test(reads_delays),
 		cmocka_unit_test(walks_lists),
