@@ -4,6 +4,7 @@
 #ifndef QMGR_BOUNCE_H
 #define QMGR_BOUNCE_H
 #include "qmgr/report.h"
+#include "service/notice.h"
 #include "service/service.h"
 
 struct bounce_conf {
@@ -17,19 +18,15 @@ struct bounce {
 	struct service	*service;
 	struct arena	*arena;			/* of texts */
 	struct report_site site;
-	struct str	 double_bounce;		/* with @myorigin */
+	struct notices	 notices;		/* whose sender reports have, too */
 	struct str	 twobounce_recipient;	/* 2bounce_notice_recipient */
 	bool		 notify_bounce, notify_2bounce, notify_delay;
-	struct str	 error_recipient, mail_name;
-	size_t		 nnotices;		/* under way */
+	struct str	 error_recipient;
 	struct list	 requests;
 };
 
 /* Takes qmgr's talk over: its first message is a report. */
 void		 request_new(struct bounce *, struct talk *);
-/* What smtp or lmtp tells of a session. */
-void		 notice_send(struct bounce *, enum role from,
-		    const struct msg_notice *);
 /* cleanup reads again. */
 void		 requests_resume(struct bounce *, struct channel *);
 #endif

@@ -12,6 +12,8 @@ static const struct param params[] = {
 #undef PARAM
 };
 
+#define SERVER_MAX	500	/* bytes of its name in a notice */
+#define NOTICE_MAX	4096	/* beside the script */
 #define TEMPLATES_MAX ((size_t)16 << 20)	/* bytes of texts */
 
 static bool
@@ -58,8 +60,7 @@ configure(void *ctx, struct service *service)
 {
 	struct bounce *b = ctx;
 	struct conf *conf = service_conf(service);
-	struct str classes = conf_get(conf, "notify_classes"), origin;
-	struct buf sender;
+	struct str classes = conf_get(conf, "notify_classes");
 
 	b->service = service;
 	b->site.myhostname = conf_get(conf, "myhostname");
@@ -74,16 +75,8 @@ configure(void *ctx, struct service *service)
 	b->notify_2bounce = has_class(classes, "2bounce");
 	b->notify_delay = has_class(classes, "delay");
 	b->error_recipient = conf_get(conf, "error_notice_recipient");
-	b->mail_name = conf_get(conf, "mail_name");
 	b->twobounce_recipient = conf_get(conf, "2bounce_notice_recipient");
-	origin = conf_get(conf, "myorigin");
-	buf_init(&sender, 2048);	/* lives as long as the process */
-	buf_str(&sender, conf_get(conf, "double_bounce_sender"));
-	if (str_chr(buf_view(&sender), '@') == sender.n) {
-		buf_putc(&sender, '@');
-		buf_str(&sender, origin);
-	}
-	b->double_bounce = buf_view(&sender);
+	notices_init(&b->notices, service, b->arena);
 	list_init(&b->requests);
 }
 
@@ -96,11 +89,31 @@ on_talk(void *ctx, struct talk *talk, enum msg id)
 		talk_close(&talk);
 }
 
+/* What smtp or lmtp tells of a session: they may send no mail themselves. */
+static void
+tell_postmaster(struct bounce *b, enum role from, const struct msg_notice *m)
+{
+	struct str server = str_first(m->server, SERVER_MAX);
+	struct buf subject, text;
+
+	buf_init(&subject, NOTICE_MAX);
+	buf_init(&text, NOTICE_MAX + IPC_CONTENT_MAX);
+	buf_printf(&subject, "%s client: errors from " STRF,
+	    from == ROLE_LMTP ? "LMTP" : "SMTP", STRV(server));
+	buf_printf(&text, "Unexpected response from " STRF ".\r\n\r\n"
+	    "Transcript of session follows.\r\n\r\n", STRV(server));
+	buf_str(&text, str_first(m->script, IPC_CONTENT_MAX));
+	notice_send(&b->notices, b->error_recipient, buf_view(&subject),
+	    buf_view(&text));
+	buf_free(&text);
+	buf_free(&subject);
+}
+
 static void
 on_solo(void *ctx, struct channel *from, enum msg id, const void *msg)
 {
 	if (id == MSG_notice)
-		notice_send(ctx, channel_peer(from), msg);
+		tell_postmaster(ctx, channel_peer(from), msg);
 }
 
 static void

@@ -114,7 +114,7 @@ add_mail(struct request *q, bool to_postmaster, bool needed, struct str to,
 {
 	q->mails[q->nmails++] = (struct mail){
 		.to_postmaster = to_postmaster, .needed = needed,
-		.from = to_postmaster ? q->b->double_bounce : STR(""),
+		.from = to_postmaster ? q->b->notices.sender : STR(""),
 		.to = to, .log = log };
 }
 
@@ -129,7 +129,7 @@ plan_success(struct request *q)
 		add_mail(q, false, true, q->msg.sender, log);
 	} else if (b->notify_2bounce) {
 		add_mail(q, false, true, b->twobounce_recipient, log);
-		q->mails[q->nmails - 1].from = b->double_bounce;
+		q->mails[q->nmails - 1].from = b->notices.sender;
 	} else {
 		log_info("%s: not sending trace/success notification for "
 		    "single-bounce message", q->msg.id);
@@ -142,7 +142,7 @@ plan(struct request *q)
 	const struct bounce *b = q->b;
 	struct str sender = q->msg.sender;
 
-	if (str_eq_nocase(sender, b->double_bounce)) {
+	if (str_eq_nocase(sender, b->notices.sender)) {
 		log_warn("%s: undeliverable postmaster notification "
 		    "discarded", q->msg.id);
 		return;

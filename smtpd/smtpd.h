@@ -29,6 +29,7 @@
 #include "esmtp/esmtp.h"
 #include "event/event.h"
 #include "ipc/ipc.h"
+#include "service/notice.h"
 #include "service/service.h"
 #include "sys/sys.h"
 #include "route/route.h"
@@ -99,9 +100,8 @@ struct smtpd {				/* the process */
 			   *reject_filter, *reject_footers, *dns_filter;
 	/* transcript.c */
 	unsigned	    notify;	/* NOTE_ bits: notify_classes */
-	size_t		    nnotices;	/* mails to postmaster under way */
+	struct notices	    notices;	/* to postmaster */
 	struct str	    bounce_notice_recipient, error_notice_recipient;
-	struct str	    double_bounce, mail_name;
 };
 
 /* What went wrong in a session: notify_classes. */

@@ -4,18 +4,14 @@
  *
  * Each error reply has a class, told by its enhanced status code. At the end
  * of a session with an error of a class that is asked for, its lines go to
- * cleanup as a mail. That is no important mail: what can't be sent at once is
- * not sent. Words are Postfix's smtpd_chat_notify(); passwords are left out.
+ * postmaster (service/notice.h). Passwords are left out.
  */
 #include "dsn/dsn.h"
 #include "smtpd/smtpd.h"
 
 #define TRANSCRIPT_MAX	131072	/* bytes; what is older goes */
+#define SUBJECT_MAX	4096
 #define LINE_SHOWN	1000	/* bytes of a line in the log */
-#define NOTICES_MAX	20	/* under way */
-#define NOTICE_MS	300000	/* for cleanup's answer */
-
-struct notice { struct smtpd *smtpd; };
 
 static const struct { const char *name; unsigned bit; } classes[] = {
 	{ "bounce", NOTE_BOUNCE }, { "data", NOTE_DATA },
@@ -27,7 +23,6 @@ void
 transcript_configure(struct smtpd *d, struct conf *conf)
 {
 	struct str list = conf_get(conf, "notify_classes"), item;
-	struct buf sender;
 
 	while (conf_list_next(&list, &item))
 		for (size_t i = 0; i < nitems(classes); i++)
@@ -36,15 +31,7 @@ transcript_configure(struct smtpd *d, struct conf *conf)
 	d->bounce_notice_recipient = conf_get(conf,
 	    "bounce_notice_recipient");
 	d->error_notice_recipient = conf_get(conf, "error_notice_recipient");
-	d->mail_name = conf_get(conf, "mail_name");
-	buf_init(&sender, 2048);
-	buf_str(&sender, conf_get(conf, "double_bounce_sender"));
-	if (str_chr(buf_view(&sender), '@') == sender.n) {
-		buf_putc(&sender, '@');
-		buf_str(&sender, conf_get(conf, "myorigin"));
-	}
-	d->double_bounce = arena_str(d->arena, buf_view(&sender));
-	buf_free(&sender);
+	notices_init(&d->notices, d->service, d->arena);
 }
 
 static bool
@@ -135,92 +122,28 @@ transcript_flush(struct session *s)
 	s->noted = 0;
 }
 
-/* --- the mail --- */
-
-static void
-put_mail(const struct session *s, const char *why, struct buf *out)
-{
-	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON>\r\n"
-	    "To: Postmaster <" STRF ">\r\n"
-	    "Subject: " STRF " SMTP server: errors from " STRF "\r\n\r\n"
-	    "Transcript of session follows.\r\n\r\n",
-	    STRV(s->smtpd->error_notice_recipient),
-	    STRV(s->smtpd->mail_name), STRV(s->who));
-	esmtp_script_print(&s->script, out);
-	if (why != NULL)
-		buf_printf(out, "\r\nSession aborted, reason: %s\r\n", why);
-	buf_puts(out, "\r\nFor other details, see the local mail logfile\r\n");
-}
-
-static void
-over(struct notice *n)
-{
-	n->smtpd->nnotices--;
-	mem_free(n);
-}
-
-static void
-on_message(void *ctx, struct talk *talk, enum msg id, const void *msg)
-{
-	const struct msg_mail_done *done = msg;
-
-	(void)talk;
-	if (id != MSG_mail_done)
-		return;
-	if (done->status != MAIL_OK)
-		log_warn("postmaster notify: " STRF, STRV(done->reason));
-	over(ctx);
-}
-
-static void
-on_gone(void *ctx, struct talk *talk, const char *why)
-{
-	(void)talk;
-	log_warn("postmaster notify: %s", why);
-	over(ctx);
-}
-
-static const struct talk_ops ops = { on_message, on_gone };
-
-static void
-send_mail(struct smtpd *d, struct channel *to, struct str rcpt, struct str text)
-{
-	struct notice *n = mem_new(sizeof(*n));
-	struct talk *talk = talk_open(to, &ops, n);
-
-	n->smtpd = d;
-	d->nnotices++;
-	talk_deadline(talk, NOTICE_MS);
-	talk_send(talk, MSG_mail_begin, &(struct msg_mail_begin){
-	    .flags = MAIL_BOUNCE | MAIL_LOCAL_CLIENT,
-	    .sender = d->double_bounce, .rewrite_domain = STR("local") });
-	talk_send(talk, MSG_mail_rcpt, &(struct msg_mail_rcpt){
-	    .address = rcpt });
-	for (; text.n > 0; text = str_from(text, IPC_CONTENT_MAX))
-		talk_send(talk, MSG_mail_content, &(struct msg_mail_content){
-		    .bytes = str_first(text, IPC_CONTENT_MAX) });
-	talk_send(talk, MSG_mail_end, &(struct msg_mail_end){ 0 });
-}
-
 void
 transcript_end(struct session *s, const char *why)
 {
 	struct smtpd *d = s->smtpd;
 	unsigned noted = s->noted & d->notify;
-	struct channel *cleanup;
-	struct buf mail;
+	struct buf subject, text;
 
-	if (noted != 0 && d->nnotices < NOTICES_MAX &&
-	    (cleanup = service_peer(d->service, ROLE_CLEANUP,
-	    STR(""))) != NULL) {
-		buf_init(&mail, 16 * TRANSCRIPT_MAX);
-		put_mail(s, why, &mail);
-		send_mail(d, cleanup, noted & NOTE_BOUNCE ?
-		    d->bounce_notice_recipient :
-		    d->error_notice_recipient, buf_view(&mail));
-		buf_free(&mail);
-	} else if (noted != 0) {
-		log_warn("postmaster notify: not now");
+	if (noted != 0) {
+		buf_init(&subject, SUBJECT_MAX);
+		buf_init(&text, 16 * TRANSCRIPT_MAX);
+		buf_printf(&subject, "SMTP server: errors from " STRF,
+		    STRV(s->who));
+		buf_puts(&text, "Transcript of session follows.\r\n\r\n");
+		esmtp_script_print(&s->script, &text);
+		if (why != NULL)
+			buf_printf(&text, "\r\nSession aborted, reason: "
+			    "%s\r\n", why);
+		notice_send(&d->notices, noted & NOTE_BOUNCE ?
+		    d->bounce_notice_recipient : d->error_notice_recipient,
+		    buf_view(&subject), buf_view(&text));
+		buf_free(&text);
+		buf_free(&subject);
 	}
 	esmtp_script_clear(&s->script);
 }
