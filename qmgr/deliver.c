@@ -372,7 +372,9 @@ done(struct delivery *d, const struct msg_deliver_done *done)
 		    buf_view(&why));
 	}
 	buf_free(&why);
-	qmgr_pump(q);
+	/* No pump: it would read some files more for each result. */
+	deliver_all(q);
+	qmgr_wake(q);
 }
 
 static void

@@ -113,6 +113,21 @@ is_young(int fd)
 	return made_us <= now_us && now_us - made_us < YOUNG_MS * 1000;
 }
 
+/* After a crash, what was never synced may be whole in parts. */
+static enum queue_result
+read_file(const struct slot *s, int fd, struct arena *arena,
+    struct queue_message *msg)
+{
+	struct stat st;
+
+	if (queue_is_held(fd))
+		return QUEUE_LOCKED;
+	if (s->dir != Q_DEFERRED)
+		return queue_read(fd, arena, true, msg);
+	return fstat(fd, &st) != 0 ? QUEUE_RETRY :
+	    queue_read_in(Q_DEFERRED, fd, &st, arena, msg);
+}
+
 bool
 message_open(struct qmgr *q, struct slot *s)
 {
@@ -132,9 +147,7 @@ message_open(struct qmgr *q, struct slot *s)
 		return false;
 	}
 	arena = arena_new(ARENA_MAX);
-	/* After a crash, what was never synced may be whole in parts. */
-	r = queue_is_held(fd) ? QUEUE_LOCKED :
-	    queue_read(fd, arena, s->dir != Q_DEFERRED, &msg);
+	r = read_file(s, fd, arena, &msg);
 	err = errno;
 	r = queue_judge(r, s->dir, s->id, &msg);
 	young = r == QUEUE_TORN && is_young(fd);

@@ -13,7 +13,9 @@
 #include <unistd.h>
 #include "qmgr/qmgr.h"
 
-#define ADMIT_AT_ONCE	100	/* files read before the loop turns again */
+/* Files read before the loop turns again: what is delivered meanwhile must not
+ * wait for long, or the first of thousands go out as slowly as all are read. */
+#define ADMIT_AT_ONCE	10
 #define SCAN_AT_ONCE	2000	/* names looked at */
 #define SCAN_MS		10	/* and no longer than that */
 #define PUMP_MS_MAX	60000
