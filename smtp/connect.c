@@ -117,6 +117,8 @@ begin(struct smtp *s, const struct sockaddr_storage *to, int *fd)
 	/* Replies and commands are small, and waited for. */
 	(void)setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void)setsockopt(*fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	if (s->window > 0 && (err = fd_window(*fd, s->window)) != 0)
+		log_warn("tcp_windowsize: %s", strerror(err));
 	err = bind_to(s, *fd, to->ss_family);
 	if (err == 0 && connect(*fd, (const struct sockaddr *)to,
 	    connect_size(to)) != 0 && errno != EINPROGRESS)

@@ -71,6 +71,7 @@ struct smtp {				/* the process */
 	bool		 soft_bounce;
 	bool		 best_mx_passes;	/* best_mx_transport is set */
 	bool		 tls_optional;	/* tls_required_enable */
+	int64_t		 window;	/* tcp_windowsize; 0: the system's */
 	unsigned	 delay_decimals;
 	unsigned	 families;	/* DNS_V4 | DNS_V6: inet_protocols */
 	/* Of the parameters: */

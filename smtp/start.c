@@ -197,6 +197,7 @@ read_common(struct smtp *s, struct conf *conf)
 	    s->conf.connection_cache_ttl_limit)
 		s->conf.connection_cache_time_limit =
 		    s->conf.connection_cache_ttl_limit;
+	s->window = conf_number(conf, "tcp_windowsize");
 	s->tls_optional = conf_bool(conf, "tls_required_enable");
 	s->delay_decimals = (unsigned)conf_number(conf,
 	    "delay_logging_resolution_limit");

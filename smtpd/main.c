@@ -130,8 +130,13 @@ on_listen(void *ctx, struct str name, int fd)
 {
 	struct smtpd *d = ctx;
 	struct port *port = arena_alloc(d->arena, sizeof(*port));
+	int64_t window = conf_number(service_conf(d->service),
+	    "tcp_windowsize");
+	int err;
 
 	(void)name;
+	if (window > 0 && (err = fd_window(fd, window)) != 0)
+		log_warn("tcp_windowsize: %s", strerror(err));
 	port->listener = listener_new(d->loop, fd, on_accept, d);
 	list_append(&d->listeners, &port->link);
 }

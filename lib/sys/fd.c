@@ -1,6 +1,7 @@
 /*
  * fd - descriptors: flags, closing, whole reads and writes.
  */
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,16 @@ fd_nonblock(int fd)
 	if ((flags & O_NONBLOCK) != 0)
 		return 0;
 	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ? errno : 0;
+}
+
+int
+fd_window(int fd, int64_t bytes)
+{
+	int n = (int)bytes;
+
+	return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof(n)) == 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &n, sizeof(n)) == 0 ? 0 :
+	    errno;
 }
 
 int

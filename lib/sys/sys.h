@@ -18,6 +18,8 @@ void		 random_bytes(void *, size_t);
 
 /* descriptors */
 int		 fd_nonblock(int fd);		/* 0 or errno */
+/* The socket's buffers: before connect(), or of one that listens. */
+int		 fd_window(int fd, int64_t bytes);	/* 0 or errno */
 int		 fd_cloexec(int fd, bool on);
 void		 fd_close(int *fd);		/* -1 is fine, leaves -1 */
 void		 fd_close_from(int lowest);	/* all open ones above */

@@ -3,12 +3,15 @@ protocols, fallback relays, and whose word about DNSSEC counts.
 """
 import contextlib
 import re
+import shutil
 import socket
+import subprocess
 import sys
+import threading
 
 from badserver import STALL, Server, reply
 from dns import DNS
-from harness import Instance, main, need, wait_for
+from harness import Instance, Wire, main, need, wait_for
 from test_smtp import result, send
 
 
@@ -172,6 +175,37 @@ def test_fallback_that_is_us():
             rounds = len(re.findall(r"to=<x@dead.test>, relay=127.0.0.1\[127.0.0.1\].*status=sent", i.log()))
             need(0 < rounds <= 6, rounds)
             need("status=bounced" in i.log() and len(i.mails("ann")) == 1, i.log()[-2000:])
+
+
+def test_window_size():
+    """tcp_windowsize: of connections that come, and of those that we make."""
+    if not shutil.which("ss"):
+        return "no ss(8) here"
+    reached, go = threading.Event(), threading.Event()
+
+    def connect(c):
+        reached.set()
+        go.wait(60)
+        c.put("220 x ESMTP")
+    for size in (0, 5000):
+        reached.clear()
+        go.clear()
+        with Server({"connect": connect}) as s, Instance(settings=[
+                "relayhost = [127.0.0.1]:%d" % s.port, "tcp_windowsize = %d" % size]) as i:
+            send(i, "x@far.test")
+            need(reached.wait(20), i.log()[-900:])
+            w = Wire(i.port)
+            w.reply()
+
+            def buffers(filter_):
+                out = subprocess.run(["ss", "-tmnH", "state", "established", filter_], stdout=subprocess.PIPE, check=True)
+                return [int(n) for n in re.findall(r"rb(\d+)", out.stdout.decode())]
+            for found in (buffers("( dport = :%d )" % s.port), buffers("( sport = :%d )" % i.port)):
+                # The kernel doubles what it is given.
+                need(found and all((n == 2 * size) if size else n > 10000 for n in found), size, found)
+            go.set()
+            need("status=sent" in result(i, "x@far.test"))
+            w.close()
 
 
 if __name__ == "__main__":
