@@ -24,6 +24,7 @@ struct job {
 	bool		 update;	/* -i */
 	bool		 list;		/* -s */
 	bool		 fold, utf8;
+	bool		 force_utf8;	/* -U: with -b and -h, too */
 	bool		 nul;		/* behind keys and values: -N */
 	bool		 as_owner, keep_mode;
 	bool		 json, values_are_files;

@@ -30,6 +30,7 @@ postmap_main(const struct tool *tool, int argc, char **argv)
 	bool ok = true;
 
 	log_open(&log);
+	log_verbose(getenv("MAIL_VERBOSE") != NULL);
 	read_options(&job, argc, argv, &dir);
 	conf = load(dir);
 	job.default_type = conf_get(conf, "default_database_type");
@@ -161,7 +162,7 @@ option(struct job *job, int c)
 	case 'r': job->duplicates = DUP_REPLACE; break;
 	case 'w': job->duplicates = DUP_IGNORE; break;
 	case 'u': job->utf8 = false; break;
-	case 'U': break;
+	case 'U': job->force_utf8 = true; break;
 	case 'v': log_verbose(true); break;
 	}
 }

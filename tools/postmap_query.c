@@ -8,12 +8,15 @@
 #include "tools/json.h"
 #include "tools/postmap.h"
 
+#define NO_UTF8	"malformed UTF-8 or invalid codepoint"	/* Postfix's words */
+
 struct maps {
 	const struct job *job;
 	struct table	**tables;
 	char		**specs;
 	int		  n;
 	bool		  with_key;	/* print it too */
+	bool		  utf8;		/* nothing else is asked, or taken */
 	struct buf	  value, decoded;
 };
 
@@ -42,6 +45,8 @@ postmap_query(const struct job *job, char **args, int n)
 	buf_init(&m.value, TABLE_VALUE_MAX);
 	buf_init(&m.decoded, TABLE_VALUE_MAX);
 	m.with_key = strcmp(job->ask, "-") == 0;
+	m.utf8 = job->utf8 && (job->force_utf8 || (!job->headers &&
+	    !job->body));
 	if (!m.with_key)
 		found = ask(&m, str_of(job->ask));
 	else if (job->headers || job->body)
@@ -247,6 +252,11 @@ ask(struct maps *m, struct str key)
 
 		if (m->tables[i] == NULL)
 			m->tables[i] = open_map(m->job, m->specs[i]);
+		if (m->utf8 && !utf8_valid(key)) {
+			log_warn("%s: non-UTF-8 key \"" STRF "\": " NO_UTF8,
+			    m->specs[i], STRV(key));
+			continue;
+		}
 		found = table_get(m->tables[i], key, &m->value);
 		if (found == RETRY)
 			postmap_fatal("table %s: query error: %s", m->specs[i],
@@ -254,6 +264,12 @@ ask(struct maps *m, struct str key)
 		if (found == NONE)
 			continue;
 		value = buf_view(&m->value);
+		if (m->utf8 && !utf8_valid(value)) {
+			log_warn("%s: key \"" STRF "\": non-UTF-8 value \"" STRF
+			    "\": " NO_UTF8, m->specs[i], STRV(key),
+			    STRV(value));
+			postmap_fatal("table %s: query error", m->specs[i]);
+		}
 		if (value.n == 0)
 			empty_warning(m->specs[i], key);
 		if (!value_of(m, key, &value))

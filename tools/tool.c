@@ -126,7 +126,8 @@ tool_conf(struct tool *t, const char *dir, int status)
 	buf_free(&why);
 	problems_free(&problems);
 	open_log(t);
-	log_verbose(t->verbose > 0);
+	log_verbose(t->verbose > 0 || (!t->borrowed &&
+	    getenv("MAIL_VERBOSE") != NULL));
 }
 
 /* The log escapes what it shows; this only forms the text. */

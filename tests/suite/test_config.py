@@ -247,6 +247,13 @@ def test_tables_by_hand():
                                 ("unix:group.byname", "root", None), ("environ:", "home", "/h\n")):
             status, out, err = i.run("postmap", "-q", key, spec, check=False, env={"home": "/h"})
             need(status == 0 and (want is None or out == want), spec, status, out, err)
+        for args, key, value, want in ((("-q",), b"\xffx", b"ok", (1, "non-UTF-8 key \"?x\": malformed UTF-8")),
+                                       (("-q",), b"x", b"o\xffk", (1, 'key "x": non-UTF-8 value "o?k": malformed')),
+                                       (("-uq",), b"\xffx", b"o\xffk", (0, "")), (("-q",), b"\xc3\xa4", b"ok", (0, ""))):
+            status, _, err = i.run("postmap", *args, key, b"static:" + value, check=False)
+            need(status == want[0] and want[1] in err and bool(err) == bool(want[1]), args, key, status, err)
+        for args, want in (("-bq", 0), ("-bUq", 1)):
+            need(i.run("postmap", args, "-", "static:ok", stdin=b"\xff\n", check=False)[0] == want, args)
         status, _, err = i.run("postmap", "-q", "x", "bogus:x", check=False)
         need(status == 1 and "bogus" in err, status, err)
         make(i, "hash", "al", "Joe: ann, bob,\n  \"|/bin/cat x\"\nempty:\n", "postalias")
