@@ -122,6 +122,8 @@ best_credential(struct str record)
 		bool scram = str_starts(password_scheme(word, &text),
 		    STR("SCRAM-"));
 
+		if (!record_is_credential(word))
+			continue;
 		if (best.n == 0 || !scram)
 			best = word;
 		if (!scram)

@@ -1,5 +1,5 @@
 /*
- * postern user - the users who may log in: add, passwd, del, list, import.
+ * postern user - the users who may log in: add, passwd, del, place, import ...
  *
  * All is written to the database of auth_users_database (lib/users), which
  * auth notices within a second. Passwords come from the terminal or, with
@@ -23,6 +23,8 @@ struct user_command {
 	struct postern	  *p;
 	struct users_edit *edit;
 	const char	  *name;
+	char		 **words;	/* behind it */
+	int		   nwords;
 	bool		   from_stdin, generate;
 	int		   added, weak, bad;
 };
@@ -32,6 +34,7 @@ static int	passwd(struct user_command *);
 static int	del(struct user_command *);
 static int	list(struct user_command *);
 static int	import(struct user_command *);
+static int	place(struct user_command *);
 static int	enable(struct user_command *);
 static int	disable(struct user_command *);
 
@@ -44,6 +47,8 @@ static const struct {
 	{ "add", add, true, true, "a user and a password" },
 	{ "passwd", passwd, true, false, "another password" },
 	{ "del", del, true, false, "the user is gone" },
+	{ "place", place, true, false, "[uid=N] [gid=N] [home=DIR] "
+	    "[mail=maildir:DIR]: where the user's mail is, for reading" },
 	{ "list", list, false, false, "all users, and how their passwords "
 	    "are stored" },
 	{ "import", import, true, true, "users and stored passwords of a "
@@ -155,22 +160,42 @@ make_record(struct postern *p, struct str password, struct buf *record)
 		tool_fail(&p->tool, EX_CONFIG, "auth_user_schemes is empty");
 }
 
+/* The words of a record that are credentials, or those that are not. */
+static void
+keep_words(struct str record, bool credentials, struct buf *out)
+{
+	struct str word;
+
+	while (str_token(&record, " ", &word))
+		if (record_is_credential(word) == credentials) {
+			if (out->n > 0)
+				buf_putc(out, ' ');
+			buf_str(out, word);
+		}
+}
+
+static void
+set_record(struct user_command *c, struct str name, struct buf *record)
+{
+	if (record->full)
+		tool_fail(&c->p->tool, EX_DATAERR, STRF ": is too long",
+		    STRV(name));
+	users_edit_set(c->edit, name, buf_view(record));
+	buf_free(record);
+}
+
 static void
 set_password(struct user_command *c)
 {
 	char line[PASSWORD_MAX + 2];
 	struct buf record;
-	bool off = record_has_flag(users_edit_get(c->edit, str_of(c->name)),
-	    USER_DISABLED);
 
 	get_password(c, line, sizeof(line));
 	buf_init(&record, USER_RECORD_MAX);
 	make_record(c->p, str_of(line), &record);
 	password_wipe(line, sizeof(line));
-	if (off)
-		buf_puts(&record, " " USER_DISABLED);
-	users_edit_set(c->edit, str_of(c->name), buf_view(&record));
-	buf_free(&record);
+	keep_words(users_edit_get(c->edit, str_of(c->name)), false, &record);
+	set_record(c, str_of(c->name), &record);
 }
 
 static int
@@ -227,8 +252,33 @@ set_flag(struct user_command *c, bool off)
 	}
 	if (off)
 		buf_puts(&record, " " USER_DISABLED);
-	users_edit_set(c->edit, str_of(c->name), buf_view(&record));
-	buf_free(&record);
+	set_record(c, str_of(c->name), &record);
+}
+
+/* What is said takes the place of all that was said before. */
+static int
+place(struct user_command *c)
+{
+	struct user_place p = { 0 };
+	struct buf record;
+	const char *why;
+	struct str old;
+
+	need_user(c);
+	for (int i = 0; i < c->nwords; i++) {
+		why = place_word(str_of(c->words[i]), &p);
+		if (why != NULL)
+			tool_fail(&c->p->tool, EX_USAGE, "%s: %s",
+			    c->words[i], why);
+	}
+	old = users_edit_get(c->edit, str_of(c->name));
+	buf_init(&record, USER_RECORD_MAX);
+	keep_words(old, true, &record);
+	place_print(&p, &record);
+	if (record_has_flag(old, USER_DISABLED))
+		buf_puts(&record, " " USER_DISABLED);
+	set_record(c, str_of(c->name), &record);
+	return (0);
 }
 
 static int
@@ -254,8 +304,8 @@ print_user(void *ctx, struct str name, struct str record)
 	printf(STRF, STRV(name));
 	while (str_token(&record, " ", &word)) {
 		scheme = password_scheme(word, &text);
-		printf(" " STRF, STRV(word.p[0] == '{' ||
-		    word.p[0] == '$' ? scheme : word));
+		printf(" " STRF, STRV(record_is_credential(word) ? scheme :
+		    word));
 	}
 	putchar('\n');
 }
@@ -272,7 +322,7 @@ list(struct user_command *c)
 /* A password in the clear is stored as we store them. */
 static void
 import_credential(struct user_command *c, struct str name,
-    struct str credential)
+    struct str credential, const struct user_place *p)
 {
 	struct str text, scheme = password_scheme(credential, &text);
 	struct buf record;
@@ -286,28 +336,34 @@ import_credential(struct user_command *c, struct str name,
 		buf_str(&record, credential);
 		c->weak += password_is_weak(credential);
 	}
-	users_edit_set(c->edit, name, buf_view(&record));
-	buf_free(&record);
+	place_print(p, &record);
+	set_record(c, name, &record);
 	c->added++;
 }
 
 /*
  * "user:{SCHEME}text:..." or "user:crypt:..." (passwd(5), shadow(5), Dovecot's
- * passwd-file), or "user {SCHEME}text" (a table's source).
+ * passwd-file, with uid, gid, home, userdb_mail), or "user {SCHEME}text" (a
+ * table's source).
  */
 static void
 import_line(struct user_command *c, int number, struct str line)
 {
 	size_t end = str_chr(line, ':'), blank = str_chr(line, ' ');
-	struct str name, credential;
-	const char *why = NULL;
+	struct str name, credential, rest = { NULL, 0 };
+	const char *why = NULL, *wrong;
+	struct user_place p;
 
 	if (blank < end)
 		end = blank;
 	name = str_first(line, end);
 	credential = str_trim(str_from(line, end + 1));
-	if (blank != end)
-		credential = str_first(credential, str_chr(credential, ':'));
+	if (blank != end) {
+		size_t colon = str_chr(credential, ':');
+
+		rest = str_from(credential, colon + 1);
+		credential = str_first(credential, colon);
+	}
 	if (!user_name_valid(name))
 		why = "not a user's name";
 	else if (credential.n == 0 || credential.p[0] == '!' ||
@@ -318,7 +374,12 @@ import_line(struct user_command *c, int number, struct str line)
 	else
 		why = password_refusal(credential);
 	if (why == NULL) {
-		import_credential(c, name, credential);
+		wrong = passwd_place(rest, &p);
+		if (wrong != NULL)
+			tool_warn(&c->p->tool, "line %d: " STRF ": may log "
+			    "in, but not all of where the mail is was taken: "
+			    "%s", number, STRV(name), wrong);
+		import_credential(c, name, credential, &p);
 		return;
 	}
 	c->bad++;
@@ -445,7 +506,11 @@ postern_user(struct postern *p, int argc, char **argv)
 				usage();
 		} else if (c.name == NULL)
 			c.name = argv[0];
-		else
+		else if (commands[i - 1].fn == place) {
+			c.words = argv;
+			c.nwords = argc;
+			break;
+		} else
 			usage();
 	}
 	if (i-- == 0 || commands[i].named != (c.name != NULL))

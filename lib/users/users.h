@@ -3,9 +3,10 @@
  *
  * One lmdb file, read by auth alone and built anew by `postern user` (beside,
  * synced, renamed). A record is words with blanks between: credentials
- * ("{ARGON2ID}...", password.h) and flags. Names are kept in lower case. The
- * entry "*" is the database's own: a secret for feigned answers, and how many
- * users have keys for each mechanism.
+ * ("{ARGON2ID}...", password.h), flags, and whose the mail is (uid=, gid=,
+ * home=, mail=). Names are kept in lower case. The entry "*" is the database's
+ * own: a secret for feigned answers, and how many users have keys for each
+ * mechanism.
  */
 #ifndef USERS_USERS_H
 #define USERS_USERS_H
@@ -16,6 +17,7 @@
 #define USER_FOLDED_MAX	(USER_NAME_MAX * TABLE_FOLD_GROWTH)
 #define USER_RECORD_MAX	16384
 #define USER_DISABLED	"disabled"	/* a flag */
+#define PLACE_PATH_MAX	4095	/* bytes of home=, of mail= */
 
 struct users;
 /* spec: "lmdb:PATH". Never NULL: what can't be opened answers RETRY. */
@@ -37,6 +39,26 @@ void		 user_name_fold(struct str name, struct buf *out);
 bool		 record_credential(struct str record, const char *scheme,
 		    struct str *credential);
 bool		 record_has_flag(struct str record, const char *flag);
+/* That word of a record is a credential, and nothing else. */
+bool		 record_is_credential(struct str word);
+
+/* Whose a user's mail is, and where; "" and false: it does not say. */
+struct user_place {
+	bool	   has_uid, has_gid;
+	uint64_t   uid, gid;
+	struct str home;	/* absolute */
+	struct str mail;	/* "maildir:PATH", "mbox:PATH"; ~/ is home */
+};
+/* NULL, or what is wrong with it: static text. *place has what was right. */
+const char	*record_place(struct str record, struct user_place *place);
+/*
+ * Of passwd(5)'s fields behind the password, as Dovecot's passwd-file has
+ * them: "uid:gid:gecos:home:shell:userdb_mail=... other=..."
+ */
+const char	*passwd_place(struct str fields, struct user_place *place);
+/* One word of it: "uid=5000". */
+const char	*place_word(struct str word, struct user_place *place);
+void		 place_print(const struct user_place *, struct buf *record);
 
 /*
  * A change: takes the database's lock, reads it all. Not yet there: *why and
