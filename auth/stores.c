@@ -215,53 +215,107 @@ derive(const char *scheme, const uint8_t secret[32], struct str user,
 	return good;
 }
 
+/*
+ * The first that knows the user decides; all are asked all the same, so that
+ * it takes as long whoever it is.
+ */
+static enum found
+ask_all(struct auth *a, struct str user, uint8_t secret[32],
+    struct buf *record, enum kind *kind)
+{
+	struct stores *s = a->stores;
+	enum found found = NONE, f;
+	struct buf other;
+
+	memcpy(secret, s->secret, sizeof(s->secret));
+	buf_init(&other, USER_RECORD_MAX);
+	for (size_t i = 0; i < s->n; i++) {
+		f = ask(a, &s->v[i], user, found == NONE ? record : &other);
+		if (s->v[i].kind == USERS &&
+		    !users_secret(s->v[i].users, secret))
+			f = RETRY;
+		if (found == NONE) {
+			found = f;
+			*kind = s->v[i].kind;
+		}
+	}
+	password_wipe(other.p, other.n);
+	buf_free(&other);
+	return found;
+}
+
+/*
+ * Keys for one who has none. They look as those of the store's users do; of
+ * two stores whose users look unlike, the name says which, evenly: so neither
+ * look tells that a user is there. False: a fault.
+ */
+static bool
+feign(struct auth *a, const char *scheme, const uint8_t secret[32],
+    struct str user, struct buf *credential)
+{
+	const struct str key = { (const char *)secret, 32 };
+	struct scram_look look = SCRAM_OURS;
+	struct store *users = NULL;
+	uint64_t chance[4];
+	struct buf text;
+
+	for (size_t i = 0; i < a->stores->n && users == NULL; i++)
+		if (a->stores->v[i].kind == USERS)
+			users = &a->stores->v[i];
+	buf_init(&text, 4096);
+	buf_printf(&text, "look %s " STRF, scheme, STRV(user));
+	password_mac(key, buf_view(&text), (uint8_t *)chance);
+	buf_free(&text);
+	if (has_kind(a->stores, SASLDB) && (users == NULL || chance[1] & 1))
+		return derive(scheme, secret, user, STR(""), credential);
+	if (users != NULL)
+		look = users_draw(users->users, scheme, chance[0]);
+	scram_fake(scheme, &look, key, user, credential);
+	return true;
+}
+
 /* A key for whoever asks; the same answer each time for one who has none. */
 bool
 stores_secret(void *ctx, const char *scheme, struct str user,
     struct buf *credential)
 {
 	struct auth *a = ctx;
-	struct str found = { NULL, 0 }, plain = { NULL, 0 };
+	bool plain = strcmp(scheme, "PLAIN") == 0, good = true;
 	struct buf record, folded;
+	enum kind kind = USERS;
 	uint8_t secret[32];
-	bool fault = false;
+	struct str c;
 
 	buf_init(&record, USER_RECORD_MAX);
 	buf_init(&folded, USER_FOLDED_MAX);
 	user_name_fold(user, &folded);
-	memcpy(secret, a->stores->secret, sizeof(secret));
-	for (size_t i = 0; i < a->stores->n && found.n == 0 && plain.n == 0 &&
-	    !fault; i++) {
-		struct store *s = &a->stores->v[i];
-		enum found f = ask(a, s, user, &record);
-
-		fault = f == RETRY || (s->kind == USERS &&
-		    !users_secret(s->users, secret));
-		if (f == FOUND && (record_has_flag(buf_view(&record),
-		    USER_DISABLED) || !record_credential(buf_view(&record),
-		    scheme, &found)))
-			found.n = 0;
-		if (f == FOUND && s->kind == SASLDB && found.n == 0)
-			plain = buf_view(&record);
+	switch (ask_all(a, user, secret, &record, &kind)) {
+	case RETRY:
+		good = false;
+		break;
+	case FOUND:
+		if (kind == SASLDB && !plain)
+			good = derive(scheme, secret, buf_view(&folded),
+			    buf_view(&record), credential);
+		else if (!record_has_flag(buf_view(&record), USER_DISABLED) &&
+		    record_credential(buf_view(&record), scheme, &c))
+			buf_str(credential, c);
+		break;
+	case NONE:
+		break;
 	}
-	if (found.n > 0)
-		buf_str(credential, found);
-	else if (!fault && strcmp(scheme, "PLAIN") == 0) {
+	if (good && credential->n == 0 && plain) {
 		random_bytes(secret, sizeof(secret));
 		buf_puts(credential, "{PLAIN}");
 		base64_encode((struct str){ (char *)secret, sizeof(secret) },
 		    credential);
-	} else if (!fault && has_kind(a->stores, SASLDB)) {
-		fault = !derive(scheme, secret, buf_view(&folded), plain,
+	} else if (good && credential->n == 0)
+		good = feign(a, scheme, secret, buf_view(&folded),
 		    credential);
-	} else if (!fault) {
-		scram_fake(scheme, (struct str){ (char *)secret,
-		    sizeof(secret) }, buf_view(&folded), credential);
-	}
 	password_wipe(record.p, record.n);
 	buf_free(&record);
 	buf_free(&folded);
-	return !fault;
+	return good;
 }
 
 /* Could every user of every store use that one? */

@@ -52,12 +52,19 @@ struct scram {
 	struct str salt, stored, server;	/* base64 */
 };
 bool		 scram_parse(struct str credential, struct scram *);
+/* What of a credential a client is shown before it has proved anything. */
+struct scram_look {
+	uint64_t iterations;
+	size_t	 salt;		/* bytes */
+};
+#define SCRAM_OURS	((struct scram_look){ SCRAM_MOST, 16 })	/* as made */
+bool		 scram_look(struct str credential, struct scram_look *);
 /*
  * A credential for a user who is not there, the same each time: an answer
  * with it tells nothing. No password fits it.
  */
-void		 scram_fake(const char *scheme, struct str secret,
-		    struct str user, struct buf *out);
+void		 scram_fake(const char *scheme, const struct scram_look *,
+		    struct str secret, struct str user, struct buf *out);
 /*
  * Keys made of a password that is kept in the clear. The salt is of secret
  * and user: the same each time, as scram_fake's is.

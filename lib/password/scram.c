@@ -16,6 +16,7 @@
 
 #define SALT_SIZE	16
 #define ITERATIONS	SCRAM_MOST	/* stolen keys shall cost as much as may be */
+#define SALT_MOST	64		/* of a feigned one */
 
 struct keys { uint8_t stored[DIGEST_MAX], server[DIGEST_MAX]; size_t n; };
 
@@ -114,6 +115,21 @@ scram_parse(struct str credential, struct scram *s)
 	    field(&rest, n, &s->server) && rest.n == 0;
 }
 
+bool
+scram_look(struct str credential, struct scram_look *look)
+{
+	struct scram s;
+	struct buf b;
+	bool good;
+
+	buf_init(&b, CREDENTIAL_MAX);
+	good = scram_parse(credential, &s) && base64_decode(s.salt, &b);
+	if (good)
+		*look = (struct scram_look){ s.iterations, b.n };
+	buf_free(&b);
+	return good;
+}
+
 /* One hash serves PLAIN too: derive, compare. */
 enum password_verdict
 check_scram(const struct scheme *scheme, struct str text, struct str password)
@@ -142,7 +158,7 @@ check_scram(const struct scheme *scheme, struct str text, struct str password)
 
 static void
 salt_of(const char *scheme, struct str secret, struct str user,
-    uint8_t salt[32])
+    uint8_t salt[SALT_MOST])
 {
 	struct buf text;
 
@@ -150,15 +166,18 @@ salt_of(const char *scheme, struct str secret, struct str user,
 	buf_printf(&text, "%s ", scheme);
 	buf_str(&text, str_first(user, 1024));
 	password_mac(secret, buf_view(&text), salt);
+	buf_puts(&text, " more");
+	password_mac(secret, buf_view(&text), salt + 32);
 	buf_free(&text);
 }
 
 void
-scram_fake(const char *scheme, struct str secret, struct str user,
-    struct buf *out)
+scram_fake(const char *scheme, const struct scram_look *look,
+    struct str secret, struct str user, struct buf *out)
 {
 	const char *digest = digest_of(str_of(scheme));
-	uint8_t salt[32];
+	size_t size = look->salt < SALT_MOST ? look->salt : SALT_MOST;
+	uint8_t salt[SALT_MOST];
 	struct keys k;
 
 	salt_of(scheme, secret, user, salt);
@@ -166,8 +185,8 @@ scram_fake(const char *scheme, struct str secret, struct str user,
 	k.n = digest != NULL && strcmp(digest, "SHA1") == 0 ? 20 : 32;
 	random_bytes(k.stored, k.n);
 	random_bytes(k.server, k.n);
-	put(scheme, ITERATIONS, (struct str){ (char *)salt, SALT_SIZE }, &k,
-	    out);
+	put(scheme, (int)look->iterations, (struct str){ (char *)salt, size },
+	    &k, out);
 }
 
 bool
@@ -175,7 +194,7 @@ scram_derive(const char *scheme, struct str secret, struct str user,
     struct str password, struct buf *out)
 {
 	const char *digest = digest_of(str_of(scheme));
-	uint8_t bytes[32];
+	uint8_t bytes[SALT_MOST];
 	struct str salt = { (char *)bytes, SALT_SIZE };
 	struct keys k;
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "users/internal.h"
 
 #define DATABASE_MODE	0640	/* root writes, auth's group reads */
+#define LOOKS_MAX	64
 
 struct users_edit {
 	char	   *spec, *path;
@@ -33,6 +35,7 @@ static bool	read_all(struct users_edit *, const char *conf_dir, bool make,
 		    struct buf *why);
 static bool	keep(void *ctx, struct str key, struct str value);
 static void	keep_secret(struct users_edit *, struct str own);
+static int	by_text(const void *, const void *);
 static void	put_own(struct users_edit *, struct buf *own);
 
 struct users_edit *
@@ -185,6 +188,43 @@ users_edit_commit(struct users_edit **ep, gid_t gid, struct buf *why)
 	return good;
 }
 
+/* Of each user's keys, counted. Few are different: we make them all alike. */
+static void
+put_looks(struct users_edit *e, struct buf *own)
+{
+	struct { char text[64]; uint64_t users; } looks[LOOKS_MAX];
+	size_t n = 0, pos = 0, i;
+	struct str name, rest, word, text;
+	struct scram_look look;
+	void *record;
+	char line[64];
+
+	while (map_next(e->records, &pos, &name, &record)) {
+		rest = str_of(record);
+		while (str_token(&rest, " ", &word)) {
+			if (!scram_look(word, &look))
+				continue;
+			snprintf(line, sizeof(line), STRF ",%llu,%zu",
+			    STRV(password_scheme(word, &text)),
+			    (unsigned long long)look.iterations, look.salt);
+			for (i = 0; i < n &&
+			    strcmp(looks[i].text, line) != 0; i++)
+				;
+			if (i == LOOKS_MAX)
+				continue;
+			if (i == n) {
+				memcpy(looks[n].text, line, sizeof(line));
+				looks[n++].users = 0;
+			}
+			looks[i].users++;
+		}
+	}
+	qsort(looks, n, sizeof(*looks), by_text);
+	for (i = 0; i < n; i++)
+		buf_printf(own, " " LOOK "%s,%llu", looks[i].text,
+		    (unsigned long long)looks[i].users);
+}
+
 static void
 put_own(struct users_edit *e, struct buf *own)
 {
@@ -209,6 +249,7 @@ put_own(struct users_edit *e, struct buf *own)
 	for (size_t i = 0; i < nitems(counted); i++)
 		buf_printf(own, " %s=%llu", counted[i],
 		    (unsigned long long)have[i]);
+	put_looks(e, own);
 }
 
 void
@@ -230,6 +271,12 @@ users_edit_abandon(struct users_edit **ep)
 	mem_free(e->path);
 	mem_free(e->secret);
 	mem_free(e);
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(a, b);		/* a look begins with its text */
 }
 
 struct sorted { struct str name; void *record; };

@@ -6,4 +6,5 @@
 #include "users/users.h"
 
 #define OWN_KEY	"*"	/* no user's name */
+#define LOOK	"look="	/* of keys, and how many users have such */
 #endif

@@ -76,6 +76,55 @@ users_all_have(struct users *u, const char *scheme)
 	    own_number(buf_view(&u->own), scheme, &n) && all > 0 && n == all;
 }
 
+/* "look=SCHEME,ITERATIONS,SALT,USERS" */
+static bool
+parse_look(struct str word, const char *scheme, struct scram_look *look,
+    uint64_t *users)
+{
+	struct str name, iterations, salt, count;
+	uint64_t n;
+
+	if (!str_starts(word, STR(LOOK)))
+		return false;
+	word = str_from(word, strlen(LOOK));
+	if (!str_token(&word, ",", &name) ||
+	    !str_token(&word, ",", &iterations) ||
+	    !str_token(&word, ",", &salt) || !str_token(&word, ",", &count) ||
+	    !str_eq(name, str_of(scheme)) ||
+	    !str_number(iterations, &look->iterations) ||
+	    !str_number(salt, &n) || n > 1024 || !str_number(count, users) ||
+	    *users > UINT32_MAX || look->iterations < SCRAM_LEAST ||
+	    look->iterations > SCRAM_MOST)
+		return false;
+	look->salt = (size_t)n;
+	return true;
+}
+
+struct scram_look
+users_draw(struct users *u, const char *scheme, uint64_t chance)
+{
+	struct scram_look look = SCRAM_OURS, l;
+	struct str own, rest, word;
+	uint64_t all = 0, n;
+
+	if (table_get(u->table, STR(OWN_KEY), &u->own) != FOUND)
+		return look;
+	own = rest = buf_view(&u->own);
+	while (str_token(&rest, " ", &word))
+		if (parse_look(word, scheme, &l, &n))
+			all += n;
+	/* By its high bits: when users come and go, few names look new. */
+	chance = (chance >> 32) * all >> 32;
+	while (str_token(&own, " ", &word))
+		if (parse_look(word, scheme, &l, &n)) {
+			look = l;
+			if (chance < n)
+				break;
+			chance -= n;
+		}
+	return look;
+}
+
 static bool
 own_number(struct str own, const char *name, uint64_t *n)
 {

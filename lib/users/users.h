@@ -5,8 +5,8 @@
  * synced, renamed). A record is words with blanks between: credentials
  * ("{ARGON2ID}...", password.h), flags, and whose the mail is (uid=, gid=,
  * home=, mail=). Names are kept in lower case. The entry "*" is the database's
- * own: a secret for feigned answers, and how many users have keys for each
- * mechanism.
+ * own: a secret for feigned answers, how many users have keys for each
+ * mechanism, and how many of what shape.
  */
 #ifndef USERS_USERS_H
 #define USERS_USERS_H
@@ -30,6 +30,13 @@ enum found	 users_find(struct users *, struct str name,
 bool		 users_secret(struct users *, uint8_t out[32]) MUST_USE;
 /* Does each user have a credential of that scheme (and is there a user)? */
 bool		 users_all_have(struct users *, const char *scheme);
+/*
+ * How the keys of a user who is not there shall look: as those of the users
+ * do, each look as often as it is among them. chance: the same for the same
+ * name, and evenly spread.
+ */
+struct scram_look users_draw(struct users *, const char *scheme,
+		    uint64_t chance);
 const char	*users_error(const struct users *);
 
 /* A name that may be a user's: no blanks, no controls, UTF-8, bounded. */

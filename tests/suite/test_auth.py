@@ -526,6 +526,46 @@ def test_sasldb():
         need(say_plain(i, "ann").startswith("454"), "a damaged database is no reason to say no")
 
 
+def test_rounds_of_two_stores():
+    """Users of the database and of sasldb have other rounds; unknown names have either."""
+    with instance("auth_stores = users, sasldb", "auth_sasldb_path = $config_directory/sasldb2",
+                  "auth_failure_delay = 0", "auth_penalty_exceptions = static:all", users=("ann",)) as i:
+        path = os.path.join(i.etc, "sasldb2")
+        for user in "bob", "off":
+            subprocess.run(["saslpasswd2", "-p", "-c", "-f", path, "-u", "mx.example.test", user], check=True,
+                           input=PASSWORD.encode())
+        os.chmod(path, 0o644)
+
+        def look(user, password="wrong"):
+            w = hello(i)
+            got, c = scram(w, user, password)
+            w.close()
+            need(got.startswith("535" if password == "wrong" else "235"), user, got)
+            return c.iterations, len(c.salt)
+        ann, bob = look("ann", PASSWORD), look("bob", PASSWORD)
+        need((ann[0], bob[0]) == (65536, 4096), ann, bob)
+        told = [look("nobody%d" % n) for n in range(24)]
+        need(set(told) == {ann, bob} and 3 < told.count(ann) < 21, told)
+        need([look("nobody%d" % n) for n in range(8)] == told[:8], "another look the second time")
+        # Imported keys keep their own rounds and salts: unknown names have such, too.
+        salt, keys = b64(b"s" * 24), b64(b"k" * 32)
+        i.run("postern", "-c", i.etc, "user", "import", "-", stdin="".join(
+            "old%d:{SCRAM-SHA-256}8192,%s,%s,%s\n" % (n, salt, keys, keys) for n in range(3)).encode())
+        need(wait_for(lambda: look("old1") == (8192, 32), 5), "its own")
+        told = [look("nobody%d" % n) for n in range(24)]
+        need(set(told) <= {ann, bob, (8192, 32)} and told.count((8192, 32)) > 3, told)
+        # The first store that knows the name decides.
+        add_user(i, "off")
+        i.run("postern", "-c", i.etc, "user", "disable", "off")
+
+        def refused():
+            w = hello(i)
+            got = scram(w, "off", PASSWORD)[0]
+            w.close()
+            return got.startswith("535")
+        need(wait_for(refused, 5, 0.3), "let in by the next store")
+
+
 def say_plain(i, name, password=PASSWORD):
     w = hello(i)
     got = w.say("AUTH PLAIN " + plain(name, password))

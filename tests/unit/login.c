@@ -126,6 +126,7 @@ test_scram_first(void **state)
 static void
 test_scram_parse(void **state)
 {
+	const struct scram_look ours = SCRAM_OURS;
 	struct scram s;
 	struct buf a, b;
 
@@ -143,14 +144,14 @@ test_scram_parse(void **state)
 	    &s));
 	buf_init(&a, CREDENTIAL_MAX);
 	buf_init(&b, CREDENTIAL_MAX);
-	scram_fake("SCRAM-SHA-256", STR("secret"), STR("ann"), &a);
+	scram_fake("SCRAM-SHA-256", &ours, STR("secret"), STR("ann"), &a);
 	assert_true(scram_parse(buf_view(&a), &s));
-	scram_fake("SCRAM-SHA-256", STR("secret"), STR("ann"), &b);
+	scram_fake("SCRAM-SHA-256", &ours, STR("secret"), STR("ann"), &b);
 	/* The salt is the same each time; what it is of differs. */
 	assert_int_equal(str_chr(buf_view(&a), ','), 20);
 	assert_memory_equal(a.p, b.p, 45);
 	buf_clear(&b);
-	scram_fake("SCRAM-SHA-256", STR("secret"), STR("bob"), &b);
+	scram_fake("SCRAM-SHA-256", &ours, STR("secret"), STR("bob"), &b);
 	assert_memory_not_equal(a.p, b.p, 45);
 	assert_int_equal(a.n, b.n);
 	/* Keys made anew of a password fit it, with one salt for each user. */

@@ -2,6 +2,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "users/users.h"
@@ -99,12 +101,116 @@ test_record(void **state)
 	buf_free(&out);
 }
 
+/* --- how the keys of nobody look --- */
+
+#define KEYS "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+static struct users *
+make_users(const char *dir, const char *const *records, size_t n)
+{
+	struct users_edit *e;
+	struct users *u;
+	char spec[256], name[16];
+	struct buf why;
+
+	snprintf(spec, sizeof(spec), "lmdb:%s/users", dir);
+	buf_init(&why, 1000);
+	e = users_edit_begin(str_of(spec), dir, true, &why);
+	assert_non_null(e);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "user%zu", i);
+		users_edit_set(e, str_of(name), str_of(records[i]));
+	}
+	assert_true(users_edit_commit(&e, (gid_t)-1, &why));
+	u = users_open(str_of(spec), dir, &why);
+	assert_int_equal(why.n, 0);
+	buf_free(&why);
+	return u;
+}
+
+static void
+test_looks(void **state)
+{
+	static const char *const records[] = {
+		"{SCRAM-SHA-256}65536,AAAAAAAAAAAAAAAAAAAAAA==," KEYS "," KEYS,
+		"{SCRAM-SHA-256}65536,AAAAAAAAAAAAAAAAAAAAAA==," KEYS "," KEYS
+		    " uid=5",
+		"{SCRAM-SHA-256}4096,AAAAAAAAAAAAAAAAAAAAAAAA," KEYS "," KEYS,
+		"{SCRAM-SHA-256}4096,AAAAAAAAAAAAAAAAAAAAAA==," KEYS "," KEYS
+		    " disabled",
+		"{PLAIN}x", "disabled",
+	};
+	char dir[] = "/tmp/postern-users-XXXXXX", command[128];
+	unsigned many = 0, few = 0, long_salt = 0;
+	struct scram_look look;
+	struct users *u;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	u = make_users(dir, records, nitems(records));
+	for (uint64_t i = 0; i < 1024; i++) {
+		look = users_draw(u, "SCRAM-SHA-256", i << 54 | i);
+		many += look.iterations == 65536 && look.salt == 16;
+		few += look.iterations == 4096 && look.salt == 16;
+		long_salt += look.iterations == 4096 && look.salt == 18;
+	}
+	/* Two, one and one of four. */
+	assert_int_equal(many, 512);
+	assert_int_equal(few, 256);
+	assert_int_equal(long_salt, 256);
+	/* Nobody has such: as we would make them. */
+	look = users_draw(u, "SCRAM-SHA-1", 7);
+	assert_int_equal(look.iterations, SCRAM_MOST);
+	assert_int_equal(look.salt, 16);
+	users_free(&u);
+	snprintf(command, sizeof(command), "%s/users.lmdb", dir);
+	assert_int_equal(unlink(command), 0);
+	snprintf(command, sizeof(command), "%s/users.lmdb.lock", dir);
+	assert_int_equal(unlink(command), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+/* Feigned keys have the look that they are asked for, and stay the same. */
+static void
+test_feigned(void **state)
+{
+	static const size_t salts[] = { 1, 16, 18, 32, 33, 64 };
+	const struct str secret = STR("0123456789abcdef0123456789abcdef");
+	struct scram_look look, got;
+	struct buf a, b;
+
+	(void)state;
+	buf_init(&a, CREDENTIAL_MAX);
+	buf_init(&b, CREDENTIAL_MAX);
+	for (size_t i = 0; i < nitems(salts); i++) {
+		buf_clear(&a);
+		buf_clear(&b);
+		look = (struct scram_look){ 5000 + i, salts[i] };
+		scram_fake("SCRAM-SHA-256", &look, secret, STR("x"), &a);
+		scram_fake("SCRAM-SHA-256", &look, secret, STR("x"), &b);
+		assert_int_equal(scram_look(buf_view(&a), &got),
+		    salts[i] >= 4);
+		if (salts[i] < 4)
+			continue;
+		assert_int_equal(got.iterations, look.iterations);
+		assert_int_equal(got.salt, look.salt);
+		/* Up to the keys, which are of chance. */
+		assert_memory_equal(a.p, b.p, str_rchr(str_first(buf_view(&a),
+		    str_rchr(buf_view(&a), ',')), ','));
+	}
+	assert_false(scram_look(STR("{PLAIN}x"), &got));
+	buf_free(&a);
+	buf_free(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_passwd_fields),
 		cmocka_unit_test(test_record),
+		cmocka_unit_test(test_looks),
+		cmocka_unit_test(test_feigned),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
