@@ -4,7 +4,8 @@
  *
  * ipc.def lets nobody else ask. The rules here are numbers alone: nothing is
  * looked up while master runs. Never root, never one of our own owners,
- * never below agent_minimum_uid unless listed.
+ * never below agent_minimum_uid unless listed. Workers, which read mail for a
+ * ticket (worker.c), are agents by another right: the same rules, queue, end.
  */
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 bool
 agent_is(enum role role)
 {
-	return (role == ROLE_AGENT || role == ROLE_COMMAND);
+	return (process_row(role)->owner == OWNER_TARGET);
 }
 
 static struct child *
@@ -79,10 +80,10 @@ agent_refusal(const struct plan *plan, uint64_t uid, uint64_t gid)
 	if (uid >= UINT32_MAX || gid >= UINT32_MAX)
 		return ("no such user or group number");
 	if (uid == 0 || gid == 0)
-		return ("mail is never delivered as root; use an alias");
+		return ("mail is never delivered or read as root; use an alias");
 	if (!priv_is_root())
 		return (uid == geteuid() ? NULL :
-		    "this instance runs without root and delivers to its own "
+		    "this instance runs without root and works for its own "
 		    "user alone");
 	for (size_t i = 0; i < plan->nown_uids; i++)
 		if (plan->own_uids[i] == uid)
@@ -131,7 +132,20 @@ want_free(struct want *w)
 	list_remove(&w->link);
 	mem_free(w->user);
 	mem_free(w->root);
+	ticket_free(&w->ticket);
 	mem_free(w);
+}
+
+static void
+refuse_want(struct master *m, const struct want *w, const char *reason)
+{
+	struct msg_agent_want asked = as_asked(w->role, w->uid, w->gid,
+	    w->root);
+
+	if (w->ticket != NULL)
+		worker_refuse(m, w, reason);
+	else
+		refuse_all(m, &asked, reason);
 }
 
 static size_t
@@ -173,19 +187,26 @@ make_room(struct master *m, enum role role)
 	timer_set(m->tick, ROOM_MS);
 }
 
-static void
-start_or_queue(struct master *m, struct want *w)
+void
+want_start(struct master *m, struct want *w)
 {
-	struct msg_agent_want asked = as_asked(w->role, w->uid, w->gid,
-	    w->root);
+	struct child *c;
+	int64_t most = w->ticket != NULL ? m->plan->is.worker_process_limit :
+	    m->plan->is.agent_process_limit;
 
-	if (agents_count(m, w->role) >=
-	    (size_t)m->plan->is.agent_process_limit) {
+	if (w->ticket != NULL && worker_is_there(m, w)) {
+		want_free(w);
+		return;
+	}
+	if (agents_count(m, w->role) >= (size_t)most) {
 		make_room(m, w->role);
 		return;
 	}
-	if (child_start_agent(m, w) == NULL)
-		refuse_all(m, &asked, "master could not start it");
+	c = child_start_agent(m, w);
+	if (c == NULL)
+		refuse_want(m, w, "master could not start it");
+	else if (w->ticket != NULL)
+		worker_is_born(c, w);
 	want_free(w);
 }
 
@@ -255,7 +276,7 @@ agent_wanted(struct child *from, const struct msg_agent_want *msg)
 	arena = arena_new(4096);
 	want_new(m, msg, arena_cstr(arena, str_first(msg->user, 256)));
 	arena_free(&arena);
-	start_or_queue(m, container_of(m->wants.prev, struct want, link));
+	want_start(m, container_of(m->wants.prev, struct want, link));
 	children_settle(m);
 }
 
@@ -267,7 +288,9 @@ agent_gone(struct child *c)
 	struct msg_agent_want asked = as_asked(c->role, c->uid, c->gid,
 	    c->root);
 
-	if (c->wanted_again && m->life != LIFE_STOP_REST && c->ready &&
+	if (role_is_worker(c->role))
+		;		/* its fronts see their channels end */
+	else if (c->wanted_again && m->life != LIFE_STOP_REST && c->ready &&
 	    want_of(m, &asked) == NULL)
 		want_new(m, &asked, c->user);
 	else if (!c->ready)
@@ -285,14 +308,13 @@ agents_tick(struct master *m)
 		struct want *w = container_of(l, struct want, link);
 
 		if (now - w->since_ms > WANT_MS) {
-			struct msg_agent_want asked = as_asked(w->role,
-			    w->uid, w->gid, w->root);
-
-			refuse_all(m, &asked, "too many delivery agents; see "
+			refuse_want(m, w, w->ticket != NULL ?
+			    "too many workers; see worker_process_limit" :
+			    "too many delivery agents; see "
 			    "agent_process_limit");
 			want_free(w);
 		} else
-			start_or_queue(m, w);
+			want_start(m, w);
 	}
 	list_each(l, &m->children) {
 		struct child *c = container_of(l, struct child, link);

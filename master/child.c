@@ -150,19 +150,36 @@ send_peer(struct child *to, const struct child *other, unsigned side, int fd)
 	channel_send(to->channel, MSG_peer, &peer);
 }
 
+bool
+child_connect(struct child *a, struct child *b)
+{
+	int fd[2];
+
+	if (a->channel == NULL || b->channel == NULL || !make_pair(fd))
+		return (false);
+	send_peer(a, b, 0, fd[0]);
+	send_peer(b, a, 1, fd[1]);
+	return (true);
+}
+
+/* A front's channel to a worker: worker.c alone makes it. */
+static bool
+costs_ticket(const struct child *a, const struct child *b)
+{
+	return ((role_worker(a->role) != ROLE__MAX &&
+	    role_is_worker(b->role)) || (role_is_worker(a->role) &&
+	    role_worker(b->role) != ROLE__MAX));
+}
+
 /* A channel between two, where a row of ipc.def lets one speak. */
 static void
 connect_pair(struct child *a, struct child *b)
 {
-	int fd[2];
-
-	if (a == b || a->channel == NULL || b->channel == NULL ||
-	    (!ipc_speaks(a->role, b->role) && !ipc_speaks(b->role, a->role)))
+	if (a == b || (!ipc_speaks(a->role, b->role) &&
+	    !ipc_speaks(b->role, a->role)))
 		return;
-	if (!make_pair(fd))
-		return;
-	send_peer(a, b, 0, fd[0]);
-	send_peer(b, a, 1, fd[1]);
+	if (!costs_ticket(a, b))
+		(void)child_connect(a, b);
 }
 
 static void
@@ -192,7 +209,7 @@ child_adopt(struct child *c, int channel_fd)
 	    c->role, 0, &ops, c);
 }
 
-/* An agent is "uid:gid", or "uid:gid:root". */
+/* A command agent is "uid:gid", or "uid:gid:root". */
 static const char *
 root_in(const char *name)
 {
@@ -211,7 +228,7 @@ child_new(struct master *m, enum role role, const char *name)
 	c->role = role;
 	c->name = mem_strdup(name);
 	c->user = mem_strdup("");
-	c->root = mem_strdup(agent_is(role) ? root_in(name) : "");
+	c->root = mem_strdup(role == ROLE_COMMAND ? root_in(name) : "");
 	c->instance = ++m->instances;
 	c->born_ms = clock_steady_ms();
 	list_append(&m->children, &c->link);
@@ -247,6 +264,8 @@ child_free(struct child *c)
 	mem_free(c->name);
 	mem_free(c->user);
 	mem_free(c->root);
+	ticket_free(&c->ticket);
+	mem_free(c->fronts);
 	mem_free(c);
 }
 
@@ -297,6 +316,8 @@ child_start_agent(struct master *m, const struct want *w)
 	buf_init(&name, 8192);
 	buf_printf(&name, "%u:%u%s%s", (unsigned)w->uid, (unsigned)w->gid,
 	    *w->root != '\0' ? ":" : "", w->root);
+	if (w->ticket != NULL)
+		buf_printf(&name, ":" STRF, STRV(w->ticket->is.user));
 	c = child_new(m, w->role, buf_cstr(&name));
 	buf_free(&name);
 	c->uid = w->uid;
@@ -405,6 +426,10 @@ on_peer_lost(struct child *c, const struct msg_peer_lost *m)
 
 		if (o->instance != m->instance || o->role != m->role)
 			continue;
+		if (costs_ticket(c, o)) {
+			worker_parted(c, o);
+			return;
+		}
 		log_warn("channel between %s[%d] and %s[%d] broke: remade",
 		    role_name(c->role), (int)c->pid, role_name(o->role),
 		    (int)o->pid);
@@ -461,6 +486,10 @@ on_solo(void *ctx, struct channel *channel, enum msg id, const void *msg)
 		on_renew(c);
 	else if (id == MSG_agent_want)
 		agent_wanted(c, msg);
+	else if (id == MSG_ticket)
+		worker_ticket(c, msg);
+	else if (id == MSG_worker_want)
+		worker_wanted(c, msg);
 }
 
 static void
@@ -520,6 +549,7 @@ on_death(struct child *c, int status)
 		m->failed = true;
 	if (agent_is(c->role))
 		agent_gone(c);
+	workers_forget(c);
 	child_free(c);
 }
 

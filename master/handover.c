@@ -4,6 +4,7 @@
  *
  * A memfd holds one line for each; the program after reads it. Both are
  * ours, but a line that makes no sense ends the hand-over all the same.
+ * Tickets are not handed over: who holds one logs in again.
  *
  *   lock FD / log FD / guard PID FD / instances N / started SECONDS
  *   child PID ROLE INSTANCE FD UID GID STATE NAME USER
@@ -122,6 +123,7 @@ handover_exec(struct master *m)
 	if (m->life != LIFE_RUN || (plan = life_plan(m)) == NULL)
 		return;
 	plan_free(&plan);
+	workers_give_up(m);
 	if (!channels_empty(m) && m->handover_tries++ < TRIES_MAX) {
 		timer_set(m->handover, TRY_MS);
 		return;

@@ -177,7 +177,8 @@ life_retire(struct master *m)
 static bool
 is_intake(enum role role)
 {
-	return (role == ROLE_SMTPD || role == ROLE_PICKUP);
+	return (role == ROLE_SMTPD || role == ROLE_PICKUP ||
+	    role_worker(role) != ROLE__MAX);
 }
 
 static void

@@ -142,6 +142,12 @@ on_look(void *ctx)
 }
 
 static void
+on_sweep(void *ctx)
+{
+	workers_sweep(ctx);
+}
+
+static void
 on_handover(void *ctx)
 {
 	handover_exec(ctx);
@@ -168,6 +174,7 @@ make_loop(struct master *m)
 	m->tick = timer_new(m->loop, on_tick, m);
 	m->look = timer_new(m->loop, on_look, m);
 	m->handover = timer_new(m->loop, on_handover, m);
+	m->sweep = timer_new(m->loop, on_sweep, m);
 }
 
 static void
@@ -281,6 +288,7 @@ main(int argc, char **argv)
 	list_init(&m->children);
 	list_init(&m->sockets);
 	list_init(&m->wants);
+	m->tickets = tickets_new();
 	m->dir = dir;
 	m->argv = argv;
 	m->self = own_path();

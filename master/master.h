@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "event/event.h"
 #include "ipc/ipc.h"
+#include "master/ticket.h"
 #include "priv/priv.h"
 #include "sys/sys.h"
 
@@ -86,9 +87,16 @@ struct child {
 	char		*user;
 	char		*root;		/* of a command agent; "": / */
 	bool		 wanted_again;
+	/* workers */
+	struct ticket	*ticket;	/* tells its owner */
+	uint64_t	*fronts;	/* instances that it is connected to */
+	size_t		 nfronts;
+	/* fronts */
+	uint64_t	 refusals;	/* of its tickets */
+	int64_t		 told_ms;	/* the log of the last one told of */
 };
 
-/* An agent that was asked for while there were too many. */
+/* An agent or a worker that is asked for; kept while there are too many. */
 struct want {
 	struct list	 link;
 	enum role	 role;
@@ -97,6 +105,8 @@ struct want {
 	char		*user;
 	char		*root;		/* of a command agent; "": / */
 	int64_t		 since_ms;
+	struct ticket	*ticket;	/* a worker's; else NULL */
+	uint64_t	 number;	/* of its front's question */
 };
 
 enum life { LIFE_RUN, LIFE_STOP_INTAKE, LIFE_STOP_REST };
@@ -112,7 +122,8 @@ struct master {
 	struct loop	*loop;
 	struct plan	*plan;
 	struct list	 children, sockets, wants;
-	struct timer	*tick, *look, *handover;
+	struct tickets	*tickets;
+	struct timer	*tick, *look, *handover, *sweep;
 	struct listener	*status;
 	uint64_t	 instances, pings;
 	enum life	 life;
@@ -146,6 +157,8 @@ void		 sockets_close(struct master *);
 /* child.c */
 void		 child_start(struct service *);
 struct child	*child_start_agent(struct master *, const struct want *);
+/* A channel of their own; false: there is none. */
+bool		 child_connect(struct child *, struct child *);
 struct child	*child_new(struct master *, enum role, const char *name);
 void		 child_free(struct child *);
 void		 child_adopt(struct child *, int channel_fd);
@@ -171,7 +184,25 @@ bool		 agent_root_listed(const struct plan *, struct str root);
 void		 agent_wanted(struct child *from, const struct msg_agent_want *);
 void		 agent_gone(struct child *);
 void		 agents_tick(struct master *);
+/* Starts it, or leaves it where it is until there is room. */
+void		 want_start(struct master *, struct want *);
 void		 want_free(struct want *);
+
+/* worker.c: a process that reads mail, for a front with a ticket */
+void		 worker_ticket(struct child *from, const struct msg_ticket *);
+void		 worker_wanted(struct child *from,
+		    const struct msg_worker_want *);
+/* The owner has one: the front is connected and told. */
+bool		 worker_is_there(struct master *, const struct want *);
+void		 worker_is_born(struct child *, struct want *);
+/* Their channel broke: another costs another ticket. */
+void		 worker_parted(struct child *, struct child *);
+void		 workers_forget(struct child *front);	/* it is gone */
+void		 worker_refuse(struct master *, const struct want *,
+		    const char *reason);
+/* Before a hand-over: who waits for a worker logs in again. */
+void		 workers_give_up(struct master *);
+void		 workers_sweep(struct master *);	/* m->sweep's */
 
 /* life.c: reload, stop */
 void		 life_reload(struct master *);

@@ -35,7 +35,7 @@ static const struct {
 };
 
 enum command_kind { CMD_INET, CMD_TRANSPORT, CMD_ALWAYS, CMD_PART, CMD_LATER };
-/* Commands of master.cf. */
+/* Commands of master.cf; fronts (READER of process.def) are, too. */
 static const struct {
 	const char	 *command;
 	enum command_kind kind;
@@ -165,10 +165,11 @@ line_number(struct plan *plan, const struct master_entry *e, const char *name)
 }
 
 static void
-add_smtpd(struct plan *plan, const struct master_entry *e)
+add_inet(struct plan *plan, const struct master_entry *e, enum role role)
 {
-	struct service *s = service_new(plan, e->name, ROLE_SMTPD);
-	int64_t workers = line_number(plan, e, "smtpd_worker_processes");
+	struct service *s = service_new(plan, e->name, role);
+	int64_t workers = role != ROLE_SMTPD ? 1 :
+	    line_number(plan, e, "smtpd_worker_processes");
 	int64_t limit = e->limit;
 	char text[32];
 
@@ -292,14 +293,24 @@ static void
 add_entry(struct plan *plan, const struct master_entry *e, const char *file,
     struct problems *problems)
 {
+	const struct process_row *row;
+	char *command;
+
 	if (is_disabled(plan, e))
 		return;
+	command = mem_copy(e->command);
+	row = process_row_by_program(command);
+	mem_free(command);
+	if (row != NULL && role_worker(row->role) != ROLE__MAX) {
+		add_inet(plan, e, row->role);
+		return;
+	}
 	for (size_t i = 0; i < nitems(commands); i++) {
 		if (!str_eq(e->command, str_of(commands[i].command)))
 			continue;
 		switch (commands[i].kind) {
 		case CMD_INET:
-			add_smtpd(plan, e);
+			add_inet(plan, e, commands[i].role);
 			return;
 		case CMD_TRANSPORT:
 			add_plain(plan, e, commands[i].role);

@@ -8,10 +8,9 @@
  * frame that is short, long, unknown, out of place or not its sender's to
  * send closes the channel.
  *
- * Descriptors are given away: sending takes the FD (the channel closes it
- * once it has left, or when it cannot); whoever wants to keep one sends a
- * dup. The handler of a message owns the FD that it received; -1 also where
- * one was sent and this process has too many open (a local fault).
+ * Descriptors are given away: sending takes the FD, which the channel closes;
+ * who wants to keep one sends a dup. A message's handler owns the FD that came
+ * with it; -1 also where this process has too many open (a local fault).
  */
 #ifndef IPC_IPC_H
 #define IPC_IPC_H
@@ -20,11 +19,15 @@
 
 enum role {
 #define PROCESS(role, ...) ROLE_##role,
+#define READER(front, worker)
 #include "priv/process.def"
 #undef PROCESS
+#undef READER
 	ROLE__MAX
 };
 const char	*role_name(enum role);		/* "smtpd" */
+enum role	 role_worker(enum role front); /* READER; ROLE__MAX: is none */
+bool		 role_is_worker(enum role);
 
 #define IPC_PACKET_MAX	65536	/* one packet, all its frames */
 #define IPC_CONTENT_MAX	32768	/* the most that goes in mail_content */
@@ -96,13 +99,10 @@ enum access_kind { ACCESS_CLIENT, ACCESS_DOMAIN, ACCESS_ADDRESS,
 	ACCESS_IP, ACCESS_KEY, ACCESS_EXACT,
 	ACCESS_OWNER };		/* logins that own an address */
 enum client_event { CLIENT_CONNECT, CLIENT_MAIL, CLIENT_RCPT, CLIENT_AUTH,
-	CLIENT_TLS,
-	ACCOUNT_MAIL, ACCOUNT_RCPT };	/* client: who is logged in */
-enum auth_result {
-	AUTH_OK,
-	AUTH_FAILED,		/* wrong password, unknown user, bad syntax */
-	AUTH_TEMPORARY,		/* a local fault: 454 */
-};
+	CLIENT_TLS, ACCOUNT_MAIL, ACCOUNT_RCPT /* client: who is logged in */ };
+/* FAILED: wrong password, unknown user; TEMPORARY: a local fault, 454. */
+enum auth_result { AUTH_OK, AUTH_FAILED, AUTH_TEMPORARY };
+#define TICKET_SIZE	32	/* bytes, all of chance */
 /* Properties of mechanisms that smtpd_sasl_security_options refuses. */
 enum {
 	SASL_NO_PLAINTEXT  = 1 << 0, SASL_NO_ACTIVE  = 1 << 1,

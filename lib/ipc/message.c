@@ -54,9 +54,13 @@ fields_none(void)
 #define TO_ALL		(((1u << ROLE__MAX) - 1) & ~FROM(MASTER))
 #define TO_DELIVERY	(TO(LOCAL) | TO(VIRTUAL) | TO(ERROR) | TO(DISCARD) | \
 			TO(SMTP) | TO(LMTP) | TO(PIPE))
+#define TO_FRONTS	(1u << 30)	/* of READER rows */
+#define TO_WORKERS	(1u << 31)
 #define FROM_ALL	TO_ALL
 #define FROM_DELIVERY	TO_DELIVERY
-_Static_assert(ROLE__MAX < 32, "a set of roles is 32 bits");
+#define FROM_FRONTS	TO_FRONTS
+#define FROM_WORKERS	TO_WORKERS
+_Static_assert(ROLE__MAX < 30, "a set of roles is 32 bits");
 
 static const struct {
 	const char	*name;
@@ -87,11 +91,51 @@ role_name(enum role role)
 {
 	static const char *const names[] = {
 #define PROCESS(role, program, ...) #program,
+#define READER(front, worker)
 #include "priv/process.def"
 #undef PROCESS
+#undef READER
 	};
 
 	return (size_t)role < nitems(names) ? names[role] : "unknown";
+}
+
+/* READER rows; the last is nobody's. */
+static const struct { enum role front, worker; } readers[] = {
+#define PROCESS(role, ...)
+#define READER(front, worker) { ROLE_##front, ROLE_##worker },
+#include "priv/process.def"
+#undef PROCESS
+#undef READER
+	{ ROLE__MAX, ROLE__MAX }
+};
+
+enum role
+role_worker(enum role front)
+{
+	size_t i = 0;
+
+	while (readers[i].front != front && readers[i].front != ROLE__MAX)
+		i++;
+	return readers[i].worker;
+}
+
+bool
+role_is_worker(enum role role)
+{
+	size_t i = 0;
+
+	while (readers[i].worker != role && readers[i].worker != ROLE__MAX)
+		i++;
+	return readers[i].worker != ROLE__MAX;
+}
+
+static bool
+is_one_of(enum role role, unsigned set)
+{
+	return (set & 1u << role) != 0 ||
+	    ((set & TO_FRONTS) != 0 && role_worker(role) != ROLE__MAX) ||
+	    ((set & TO_WORKERS) != 0 && role_is_worker(role));
 }
 
 unsigned
@@ -111,8 +155,8 @@ ipc_allowed(enum msg id, enum role from, enum role to)
 {
 	if (id <= MSG__HEARD)
 		return ipc_speaks(from, to) || ipc_speaks(to, from);
-	return (messages[id].from & 1u << from) != 0 &&
-	    (messages[id].to & 1u << to) != 0;
+	return is_one_of(from, messages[id].from) &&
+	    is_one_of(to, messages[id].to);
 }
 
 bool

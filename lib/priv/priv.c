@@ -25,8 +25,10 @@
 static const struct process_row rows[] = {
 #define PROCESS(role, program, owner, root, filter, files, text) \
 	{ ROLE_##role, #program, owner, root, filter, files, text },
+#define READER(front, worker)
 #include "priv/process.def"
 #undef PROCESS
+#undef READER
 };
 
 /* Who a process becomes. */

@@ -181,6 +181,18 @@ service_peer(struct service *s, enum role role, struct str name)
 	return (best);
 }
 
+uint64_t
+service_peer_instance(struct service *s, struct channel *channel)
+{
+	list_each(l, &s->peers) {
+		struct peer *p = container_of(l, struct peer, link);
+
+		if (p->channel == channel)
+			return (p->instance);
+	}
+	return (0);
+}
+
 void
 service_each_peer(struct service *s, enum role role,
     void (*fn)(void *ctx, struct channel *, struct str name), void *ctx)

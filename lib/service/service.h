@@ -96,6 +96,8 @@ struct wait_peer *service_wait_peer(struct service *, enum role,
 		    void (*fn)(void *ctx, struct channel *), void *ctx);
 void		 service_wait_cancel(struct wait_peer **);
 void		 service_tell_master(struct service *, enum msg, const void *);
+/* Which of its role is at the other end; no two are the same. 0: nobody. */
+uint64_t	 service_peer_instance(struct service *, struct channel *);
 /* Each channel to a role, for broadcast and counting. */
 void		 service_each_peer(struct service *, enum role,
 		    void (*fn)(void *ctx, struct channel *, struct str name),
