@@ -16,9 +16,14 @@ struct attempt {
 	void		*ctx;
 	struct login	*login;
 	struct check	*check;
+	struct grant	*grant;		/* a front's ticket is asked for */
 	struct timer	*timer;		/* until the verdict is told */
 	char		*addr;		/* the net that penalties count */
 	char		*client, *service;
+	enum role	 front;
+	uint64_t	 instance;	/* of the front; 0: none */
+	char		 ticket[TICKET_SIZE];
+	size_t		 ticket_size;
 	bool		 exempt, counted, decided;
 	uint64_t	 guess;
 	int64_t		 start_ms, delay_ms;
@@ -28,7 +33,9 @@ struct attempt {
 
 static struct attempt *take(struct attempt *, enum login_step, struct buf *);
 static bool	count(struct attempt *);
-static void	on_verified(void *ctx, enum password_verdict);
+static void	on_verified(void *ctx, enum password_verdict, size_t store);
+static void	proved(struct attempt *, size_t store);
+static void	on_granted(void *ctx, enum auth_result, struct str ticket);
 static void	decide(struct attempt *, enum auth_result, const char *reason);
 static void	tell(void *ctx);
 static void	set_address(struct attempt *, struct str addr);
@@ -50,6 +57,8 @@ attempt_start(struct auth *a, const struct attempt_facts *f,
 	set_address(t, f->client_addr);
 	t->client = mem_copy(f->client_addr);
 	t->service = mem_copy(f->service);
+	t->front = f->front;
+	t->instance = f->instance;
 	t->login = new_login(a, f);
 	buf_init(&out, LOGIN_MESSAGE_MAX);
 	if (t->login != NULL)
@@ -125,7 +134,7 @@ attempt_step(struct attempt *t, struct str data)
 {
 	struct buf out;
 
-	if (t->check != NULL || t->decided)
+	if (t->check != NULL || t->grant != NULL || t->decided)
 		return false;
 	buf_init(&out, LOGIN_MESSAGE_MAX);
 	(void)take(t, login_next(t->login, data, &out), &out);
@@ -159,7 +168,7 @@ take(struct attempt *t, enum login_step step, struct buf *out)
 		break;
 	case LOGIN_DONE:
 		if (count(t))
-			decide(t, AUTH_OK, "");
+			proved(t, STORE_ANY);
 		break;
 	case LOGIN_FAILED:
 		if (count(t))
@@ -201,14 +210,14 @@ count(struct attempt *t)
 }
 
 static void
-on_verified(void *ctx, enum password_verdict verdict)
+on_verified(void *ctx, enum password_verdict verdict, size_t store)
 {
 	struct attempt *t = ctx;
 
 	t->check = NULL;
 	switch (verdict) {
 	case PASSWORD_RIGHT:
-		decide(t, AUTH_OK, "");
+		proved(t, store);
 		break;
 	case PASSWORD_WRONG:
 		decide(t, AUTH_FAILED, "authentication failure");
@@ -217,6 +226,32 @@ on_verified(void *ctx, enum password_verdict verdict)
 		decide(t, AUTH_TEMPORARY, "temporary failure");
 		break;
 	}
+}
+
+/* Who it is, is known: a front needs the owner's worker besides. */
+static void
+proved(struct attempt *t, size_t store)
+{
+	const struct attempt_facts f = { .front = t->front,
+		.instance = t->instance };
+
+	if (t->instance == 0)
+		decide(t, AUTH_OK, "");
+	else
+		t->grant = grant_start(t->auth, &f, login_user(t->login),
+		    store, on_granted, t);
+}
+
+static void
+on_granted(void *ctx, enum auth_result result, struct str ticket)
+{
+	struct attempt *t = ctx;
+
+	t->grant = NULL;
+	memcpy(t->ticket, ticket.p, ticket.n);
+	t->ticket_size = ticket.n;
+	decide(t, result, result == AUTH_OK ? "" : result == AUTH_FAILED ?
+	    "authentication failure" : "temporary failure");
 }
 
 /* Told by the loop, now or later: never from within a call to us. */
@@ -253,7 +288,7 @@ tell(void *ctx)
 	const struct attempt_ops *ops = t->ops;
 
 	ops->done(t->ctx, t->result, t->login != NULL ? login_user(t->login) :
-	    STR(""), t->reason);
+	    STR(""), t->reason, (struct str){ t->ticket, t->ticket_size });
 	attempt_cancel(&t);
 }
 
@@ -268,6 +303,8 @@ attempt_cancel(struct attempt **tp)
 	if (t->counted)
 		penalty_over(t->auth->penalties, str_of(t->addr));
 	check_cancel(&t->check);
+	grant_cancel(&t->grant);
+	password_wipe(t->ticket, sizeof(t->ticket));
 	timer_free(&t->timer);
 	login_free(&t->login);
 	mem_free(t->addr);

@@ -4,6 +4,8 @@
  * attempt.c  one login: from its first message to its verdict (start here)
  * stores.c   who knows passwords, in which order
  * verify.c   is it the password: pool threads, and what was right just now
+ * owner.c    whose the mail of a user is: uid, gid, home
+ * grant.c    a front's login was right: a ticket for a worker
  * penalty.c  guessing costs time: pure
  * saslauthd.c, pam.c  daemons that know passwords
  * relay.c, serve.c  Dovecot's auth protocol, as its client, as its server
@@ -35,6 +37,7 @@ struct stores;
 struct verifier;
 struct penalties;
 struct clients;
+struct owners;
 struct relay_paths;
 
 struct auth {				/* the process */
@@ -50,6 +53,9 @@ struct auth {				/* the process */
 	struct login_server server;
 	struct clients	  *clients;
 	struct refusals	  *refusals;
+	struct owners	  *owners;
+	struct list	   grants;	/* that master has not answered */
+	uint64_t	   ngrants;	/* so far */
 	struct relay_paths *relay_paths;
 	struct str	   spool;	/* queue_directory */
 	int64_t		   pam_timeout_ms;
@@ -64,13 +70,18 @@ struct attempt_facts {
 	struct str client_addr, client_port, server_addr, server_port;
 	struct str binding, cert_name;
 	unsigned   refused, tls_bits;	/* LOGIN_ bits */
+	enum role  front;		/* of a READER row, for a ticket; or */
+	uint64_t   instance;		/* 0: whoever asks wants none */
 };
 struct attempt_ops {
 	/* data: bytes; the next attempt_step() answers it. */
 	void	(*challenge)(void *ctx, struct str data);
-	/* The attempt is over and freed after. */
+	/*
+	 * The attempt is over and freed after. ticket: AUTH_OK of a front;
+	 * else "".
+	 */
 	void	(*done)(void *ctx, enum auth_result, struct str user,
-		    const char *reason);
+		    const char *reason, struct str ticket);
 };
 struct attempt;
 /* ops may be called before this returns, and then it returns NULL. */
@@ -94,6 +105,15 @@ void		 stores_open(struct auth *, struct problems *);
 enum store_ask { ASK_NOBODY, ASK_SASLAUTHD, ASK_PAM };
 enum found	 stores_find(struct auth *, struct str user, size_t *at,
 		    struct buf *record, enum store_ask *ask) MUST_USE;
+#define STORE_ANY	SIZE_MAX
+/*
+ * Whose mail that user's is, as store number `store` says; STORE_ANY: the
+ * first that knows the user, of those that keep users. *wrong: with FOUND,
+ * why that user has no mail here, or NULL. place points into record.
+ */
+enum found	 stores_place(struct auth *, struct str user, size_t store,
+		    struct buf *record, struct user_place *place,
+		    const char **wrong) MUST_USE;
 bool		 stores_secret(void *auth, const char *scheme, struct str user,
 		    struct buf *credential);
 bool		 stores_have_sasldb(const struct stores *);
@@ -106,7 +126,9 @@ struct guess {				/* borrowed for the call */
 	struct str service, client;	/* "smtp"; an address, or "" */
 };
 struct check;
-typedef void	 verify_done(void *ctx, enum password_verdict);
+/* store: whose word it is, for stores_place(). */
+typedef void	 verify_done(void *ctx, enum password_verdict, size_t store);
+typedef void	 asked_done(void *ctx, enum password_verdict);
 struct verifier	*verifier_new(struct auth *);
 /*
  * done() once, from the loop, unless check_cancel(). NULL: too much waits,
@@ -119,10 +141,10 @@ void		 check_cancel(struct check **);
 /* --- saslauthd.c, pam.c: done() from the loop --- */
 struct daemon_ask;
 struct daemon_ask *saslauthd_ask(struct auth *, const struct guess *,
-		    verify_done *, void *ctx);
+		    asked_done *, void *ctx);
 void		 saslauthd_cancel(struct daemon_ask **);
 struct pam_ask;
-struct pam_ask	*pam_ask(struct auth *, const struct guess *, verify_done *,
+struct pam_ask	*pam_ask(struct auth *, const struct guess *, asked_done *,
 		    void *ctx);
 void		 pam_cancel(struct pam_ask **);
 
@@ -138,6 +160,33 @@ void		 refusal_add(struct refusals *, struct str key,
 /* Of that password, not before since_s; texts last until the next add. */
 bool		 refusal_find(struct refusals *, struct str key,
 		    struct str password, int64_t since_s, struct refused *);
+
+/* --- owner.c: whose the mail of a user is --- */
+struct owner {				/* borrowed for the call */
+	struct str user;		/* who logged in: one spelling */
+	uint64_t   uid, gid;
+	struct str login;		/* of a system user, or "" */
+	struct str home, mail;		/* as MSG_ticket has them */
+};
+void		 owners_open(struct auth *);
+struct owner_ask;
+/* FOUND; NONE: has no mail here, and why; RETRY: a fault, logged. */
+typedef void	 owner_done(void *ctx, enum found, const struct owner *,
+		    const char *why);
+/* done() once, also before this returns, and then it returns NULL. */
+struct owner_ask *owner_find(struct auth *, struct str user, size_t store,
+		    owner_done *, void *ctx);
+void		 owner_cancel(struct owner_ask **);
+
+/* --- grant.c: a front's ticket --- */
+struct grant;
+typedef void	 grant_done(void *ctx, enum auth_result, struct str ticket);
+/* done() once, also before this returns, and then it returns NULL. */
+struct grant	*grant_start(struct auth *, const struct attempt_facts *,
+		    struct str user, size_t store, grant_done *, void *ctx);
+void		 grant_cancel(struct grant **);
+void		 grant_answered(struct auth *,
+		    const struct msg_ticket_taken *);
 
 /* --- client.c: our own logins at servers --- */
 void		 clients_open(struct auth *, struct problems *);

@@ -1,5 +1,6 @@
 /*
- * auth - smtpd's questions: which mechanisms, and steps of a login.
+ * auth - smtpd's questions, and those of fronts that read mail: which
+ * mechanisms, and steps of a login.
  *
  * Runs as postern-auth with FILTER_AUTH: it reads files and asks UNIX
  * sockets, and can make no other. A reload replaces it.
@@ -14,7 +15,7 @@ static const struct param params[] = {
 #undef PARAM
 };
 
-struct carrier {			/* a talk with smtpd */
+struct carrier {			/* a talk with smtpd or a front */
 	struct auth	*auth;
 	struct talk	*talk;
 	struct attempt	*attempt;
@@ -30,7 +31,7 @@ static void	on_message(void *ctx, struct talk *, enum msg, const void *);
 static void	on_gone(void *ctx, struct talk *, const char *why);
 static void	on_challenge(void *ctx, struct str data);
 static void	on_done(void *ctx, enum auth_result, struct str user,
-		    const char *reason);
+		    const char *reason, struct str ticket);
 
 static const struct talk_ops talk_ops = { on_message, on_gone };
 static const struct attempt_ops attempt_ops = { on_challenge, on_done };
@@ -70,6 +71,7 @@ on_check(void *ctx, struct service *service, struct problems *p)
 	stores_open(a, p);
 	clients_open(a, p);
 	relay_open(a, p);
+	owners_open(a);
 	/* While files can be opened: plug-ins, OpenSSL's own. */
 	if (!login_start(stores_have_sasldb(a->stores)))
 		problem_add(p, service_checks(service), NULL, 0,
@@ -92,6 +94,7 @@ on_start(void *ctx, struct service *service)
 	};
 
 	a->loop = service_loop(service);
+	list_init(&a->grants);
 	a->pam_timeout_ms = conf_number(service_conf(service),
 	    "auth_pam_timeout") * 1000;
 	a->server = (struct login_server){ a, stores_secret };
@@ -156,6 +159,8 @@ on_solo(void *ctx, struct channel *c, enum msg id, const void *msg)
 	struct penalty_note n;
 
 	(void)c;
+	if (id == MSG_ticket_taken)
+		grant_answered(a, msg);
 	if (id != MSG_auth_guesses)
 		return;
 	n = (struct penalty_note){ m->key, m->count,
@@ -210,7 +215,13 @@ static void
 give_up(struct carrier *c)
 {
 	attempt_cancel(&c->attempt);
-	on_done(c, AUTH_FAILED, STR(""), "bad protocol / cancel");
+	on_done(c, AUTH_FAILED, STR(""), "bad protocol / cancel", STR(""));
+}
+
+static bool
+is_front(struct talk *t)
+{
+	return role_worker(channel_peer(talk_channel(t))) != ROLE__MAX;
 }
 
 static void
@@ -225,9 +236,15 @@ begin(struct carrier *c, const struct msg_auth_begin *m)
 		.refused = (unsigned)m->refused,
 		.tls_bits = (unsigned)m->tls_bits,
 	};
+	struct channel *from = talk_channel(c->talk);
 	struct buf initial;
 	bool good = decode(m->initial, &initial);
 
+	if (is_front(c->talk)) {
+		f.front = channel_peer(from);
+		f.instance = service_peer_instance(c->auth->service, from);
+		good = good && f.instance != 0;
+	}
 	f.initial = buf_view(&initial);
 	if (good)
 		c->attempt = attempt_start(c->auth, &f, &attempt_ops, c);
@@ -251,6 +268,22 @@ step(struct carrier *c, const struct msg_auth_step *m)
 		give_up(c);
 }
 
+/* What another server says of a user opens no mailbox here. */
+static void
+relay(struct carrier *c, const struct msg_auth_begin *m)
+{
+	if (is_front(c->talk)) {
+		log_warn("%s: its logins are proved here, not by " STRF,
+		    role_name(channel_peer(talk_channel(c->talk))),
+		    STRV(m->path));
+		on_done(c, AUTH_TEMPORARY, STR(""), "temporary failure",
+		    STR(""));
+		return;
+	}
+	relay_begin(c->auth, c->talk, m);
+	mem_free(c);
+}
+
 static void
 on_message(void *ctx, struct talk *t, enum msg id, const void *msg)
 {
@@ -263,15 +296,15 @@ on_message(void *ctx, struct talk *t, enum msg id, const void *msg)
 	} else if (id == MSG_auth_list)
 		list(c, msg);
 	else if (id == MSG_auth_begin && c->attempt == NULL && str_eq(
-	    ((const struct msg_auth_begin *)msg)->type, STR("dovecot"))) {
-		relay_begin(c->auth, t, msg);
-		mem_free(c);
-	} else if (id == MSG_auth_begin && c->attempt == NULL)
+	    ((const struct msg_auth_begin *)msg)->type, STR("dovecot")))
+		relay(c, msg);
+	else if (id == MSG_auth_begin && c->attempt == NULL)
 		begin(c, msg);
 	else if (id == MSG_auth_step && c->attempt != NULL)
 		step(c, msg);
 	else {
-		log_warn("smtpd: a step of a login out of its place");
+		log_warn("%s: a step of a login out of its place",
+		    role_name(channel_peer(talk_channel(t))));
 		on_gone(c, t, "");
 		talk_close(&t);
 	}
@@ -304,11 +337,12 @@ on_challenge(void *ctx, struct str data)
 /* The attempt frees itself where it was the one to say so. */
 static void
 on_done(void *ctx, enum auth_result result, struct str user,
-    const char *reason)
+    const char *reason, struct str ticket)
 {
 	struct carrier *c = ctx;
 
 	talk_send(c->talk, MSG_auth_done, &(struct msg_auth_done){
-	    .result = result, .user = user, .reason = str_of(reason) });
+	    .result = result, .user = user, .reason = str_of(reason),
+	    .ticket = ticket });
 	mem_free(c);
 }

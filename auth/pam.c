@@ -11,7 +11,7 @@ struct pam_ask {
 	struct wait_peer *wait;
 	struct timer	 *start;
 	struct talk	 *talk;
-	verify_done	 *done;
+	asked_done	 *done;
 	void		 *ctx;
 };
 
@@ -24,7 +24,7 @@ static void	finish(struct pam_ask *, enum password_verdict);
 static const struct talk_ops talk_ops = { on_message, on_gone };
 
 struct pam_ask *
-pam_ask(struct auth *a, const struct guess *g, verify_done *done, void *ctx)
+pam_ask(struct auth *a, const struct guess *g, asked_done *done, void *ctx)
 {
 	struct pam_ask *q = mem_new(sizeof(*q));
 
@@ -98,7 +98,7 @@ on_gone(void *ctx, struct talk *t, const char *why)
 static void
 finish(struct pam_ask *q, enum password_verdict verdict)
 {
-	verify_done *done = q->done;
+	asked_done *done = q->done;
 	void *ctx = q->ctx;
 
 	pam_cancel(&q);

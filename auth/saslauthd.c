@@ -17,7 +17,7 @@ struct daemon_ask {
 	struct stream *stream;
 	struct timer  *start;
 	struct buf     question;
-	verify_done   *done;
+	asked_done   *done;
 	void	      *ctx;
 };
 
@@ -45,7 +45,7 @@ put(struct buf *b, struct str s)
 }
 
 struct daemon_ask *
-saslauthd_ask(struct auth *a, const struct guess *g, verify_done *done,
+saslauthd_ask(struct auth *a, const struct guess *g, asked_done *done,
     void *ctx)
 {
 	struct daemon_ask *q = mem_new(sizeof(*q));
@@ -135,7 +135,7 @@ on_timeout(void *ctx)
 static void
 finish(struct daemon_ask *q, enum password_verdict verdict, const char *why)
 {
-	verify_done *done = q->done;
+	asked_done *done = q->done;
 	void *ctx = q->ctx;
 
 	if (why != NULL)

@@ -35,7 +35,7 @@ static void	begin(struct server *, struct str rest);
 static void	go_on(struct server *, struct str rest);
 static void	on_challenge(void *ctx, struct str data);
 static void	on_done(void *ctx, enum auth_result, struct str user,
-		    const char *reason);
+		    const char *reason, struct str ticket);
 
 static const struct stream_ops stream_ops = {
 	.on_input = on_input, .on_eof = on_eof, .on_error = on_error,
@@ -261,11 +261,12 @@ on_challenge(void *ctx, struct str data)
 
 static void
 on_done(void *ctx, enum auth_result result, struct str user,
-    const char *reason)
+    const char *reason, struct str ticket)
 {
 	struct login_of *l = ctx;
 	struct buf line;
 
+	(void)ticket;
 	buf_init(&line, DOVECOT_LINE_MAX);
 	buf_printf(&line, "%s\t%s", result == AUTH_OK ? "OK" : "FAIL", l->id);
 	if (user.n > 0 && dovecot_is_clean(user))

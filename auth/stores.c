@@ -190,6 +190,48 @@ ask(struct auth *a, struct store *s, struct str user, struct buf *record)
 	return NONE;
 }
 
+/* Of one store: NONE where it does not know the user, or can't know this. */
+static enum found
+place_in(struct auth *a, struct store *s, struct str user,
+    struct buf *record, struct user_place *place, const char **wrong)
+{
+	struct str rest;
+	enum found f = NONE;
+
+	if (s->kind == USERS)
+		f = users_find(s->users, user, record);
+	else if (s->kind == TABLE && user_name_valid(user))
+		f = table_get(s->table, user, record);
+	else if (s->kind == SASLDB)
+		f = ask_sasldb(a, user, record);
+	if (f == RETRY)
+		log_warn("%s: %s", s->text, error_of(s));
+	if (f != FOUND || s->kind == SASLDB)
+		return f;
+	rest = buf_view(record);
+	*wrong = s->kind == USERS ? record_place(rest, place) :
+	    passwd_place(str_from(rest, str_chr(rest, ':') + 1), place);
+	if (s->kind == USERS && record_has_flag(rest, USER_DISABLED))
+		*wrong = "the user is disabled";
+	return FOUND;
+}
+
+enum found
+stores_place(struct auth *a, struct str user, size_t store,
+    struct buf *record, struct user_place *place, const char **wrong)
+{
+	struct stores *s = a->stores;
+	enum found f = NONE;
+
+	*place = (struct user_place){ 0 };
+	*wrong = NULL;
+	if (store < s->n)
+		return place_in(a, &s->v[store], user, record, place, wrong);
+	for (size_t i = 0; i < s->n && f == NONE; i++)
+		f = place_in(a, &s->v[i], user, record, place, wrong);
+	return f;
+}
+
 /*
  * sasldb has passwords in the clear: keys are made of them, and at the same
  * cost of no password (plain is empty) for a user who is not there.

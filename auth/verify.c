@@ -315,7 +315,8 @@ on_finish(void *ctx)
 	verify_done *done = c->done;
 	void *done_ctx = c->ctx;
 	enum password_verdict verdict = c->verdict;
+	size_t store = c->at - (c->at > 0);
 
 	check_free(c);
-	done(done_ctx, verdict);
+	done(done_ctx, verdict, store);
 }
