@@ -21,7 +21,7 @@ PREFIX   = /usr
 FUZZ_SECONDS = 60
 PKG      = libevent_core libssl libcrypto libseccomp libcares libsasl2 \
 	   libpcre2-8 libidn2 libsodium
-CPPFLAGS = -std=c11 -D_GNU_SOURCE -Ilib -I. $(PKG_CFLAGS) $(CPPSAN)
+CPPFLAGS = -std=c11 -D_GNU_SOURCE $(TABLES) -Ilib -I. $(PKG_CFLAGS) $(CPPSAN)
 WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wwrite-strings -Wswitch-enum -Wvla \
 	   -Wcast-qual -Wundef $(if $(SAN),,-Werror)
@@ -117,6 +117,18 @@ $B/takeover/smtpd: $B/smtpd/main.o $B/tests/takeover/smtpd.o \
 	@$(CC) $(LDFLAGS) -Wl,--wrap=cmd_help -o $@ $^ $(LDLIBS)
 takeover: $B/takeover/smtpd
 
+# master and auth with fronts and workers of the tests': their rows stand in
+# tests/reading, which this build alone searches before lib/.
+TABLES   =
+READING  = master auth maild mail
+$B/libexec/maild $B/libexec/mail: $B/libexec/%: $B/tests/reading/%.o $B/lib.a
+	@mkdir -p $(@D)
+	@echo LD $@
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+reading:
+	@$(MAKE) B=$B/reading TABLES=-Itests/reading \
+	    $(READING:%=$B/reading/libexec/%)
+
 # Puts very many messages into a queue.
 $B/bench/fill: $B/bench/fill.o $B/lib.a
 	@echo LD $@
@@ -156,7 +168,7 @@ programs: all manuals
 clean:
 	rm -rf build
 
-.PHONY: all links manuals takeover fill units fuzzers check quick fuzz soak bench peers reference \
+.PHONY: all links manuals takeover reading fill units fuzzers check quick fuzz soak bench peers reference \
     bench-queue programs clean
 .SECONDARY:
 -include $(shell find $B \( -path '*/peer' -o -path '*/peers' -o -path '*/programs' \) -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -41,7 +41,7 @@ def for_anybody():
         return
     copy = tempfile.mkdtemp(prefix="postern-build-")
     os.chmod(copy, 0o755)
-    for part in ("sbin", "libexec", "takeover"):
+    for part in ("sbin", "libexec", "takeover", "reading"):
         if os.path.isdir(os.path.join(BUILD, part)):
             shutil.copytree(os.path.join(BUILD, part),
                             os.path.join(copy, part), symlinks=True)

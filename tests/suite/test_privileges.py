@@ -24,9 +24,9 @@ NO_FILES = ("FILTER_SOCKETS", "FILTER_CHANNELS", "FILTER_DNS")
 LOG_FD = 4
 
 
-def rows():
+def rows(name="lib/priv/process.def"):
     """process.def: program -> its columns."""
-    with open(os.path.join(TOP, "lib/priv/process.def")) as f:
+    with open(os.path.join(TOP, name)) as f:
         text = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
     found = {}
     for m in re.finditer(r"PROCESS\((\w+),\s*(\w+),\s*(\w+),\s*(\w+),"

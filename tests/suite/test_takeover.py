@@ -138,7 +138,7 @@ FORGED = {
              "descriptor", "bytes"),
     "lookup": ("address_answer", "bytes", "descriptor"),
     "anvil": ("drain", "client_counts", "bytes"),
-    "master": ("agent_want", "peer", "agent_refused", "descriptor", "bytes"),
+    "master": ("agent_want", "ticket", "worker_want", "peer", "agent_refused", "descriptor", "bytes"),
 }
 
 
