@@ -94,6 +94,8 @@ all_groups(struct identity *who, const char *user)
 static void
 target_identity(struct identity *who, uid_t uid, gid_t gid, const char *user)
 {
+	const struct passwd *pw;
+
 	if (uid == 0)
 		die("no agent runs as root");
 	who->uid = uid;
@@ -102,6 +104,10 @@ target_identity(struct identity *who, uid_t uid, gid_t gid, const char *user)
 	who->ngroups = 1;
 	if (user == NULL || *user == '\0')
 		return;
+	/* Groups of another user would be a way around master's rules. */
+	pw = getpwnam(user);
+	if (pw == NULL || pw->pw_uid != uid)
+		die("user %s has not uid %u", user, (unsigned)uid);
 	all_groups(who, user);
 }
 

@@ -38,7 +38,8 @@ struct priv_names {		/* who the owners are */
 /*
  * Drops to the row: groups, gid, uid, chroot, no_new_privs, rlimits,
  * Landlock where the kernel has it, seccomp; then checks that it cannot go
- * back. uid/gid/user: for OWNER_TARGET alone. Dies with a clear message.
+ * back. uid/gid/user: for OWNER_TARGET alone; user, whose groups it gets, must
+ * have that uid. Dies with a clear message.
  * Started without root: no uid or root change, all else as in the row. The
  * process dies with the one that started it.
  */

@@ -155,25 +155,33 @@ test_rows(void **state)
 }
 
 static void
-test_no_root_agent(void **state)
+must_die(uid_t uid, gid_t gid, const char *user)
 {
 	struct priv_names names = { "nobody", "nobody", "nobody", "nobody",
 		empty_dir, NULL };
 	int status;
-	pid_t pid;
+	pid_t pid = fork();
 
-	(void)state;
-	if (!priv_is_root())
-		skip();
-	pid = fork();
 	if (pid == 0) {
 		if (freopen("/dev/null", "w", stderr) == NULL)
 			_exit(1);
-		priv_enter(process_row(ROLE_AGENT), &names, 0, 0, "root");
+		priv_enter(process_row(ROLE_AGENT), &names, uid, gid, user);
 		_exit(0);
 	}
 	waitpid(pid, &status, 0);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+/* Nor one with the groups of another user. */
+static void
+test_no_root_agent(void **state)
+{
+	(void)state;
+	if (!priv_is_root())
+		skip();
+	must_die(0, 0, "root");
+	must_die(65534, 65534, "daemon");
+	must_die(65534, 65534, "postern.nobody");
 }
 
 static void
