@@ -8,12 +8,38 @@
 
 int	 LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
+/* What is kept of a place fits into a record's words, and reads the same. */
+static void
+check_place(struct user_place *p)
+{
+	struct user_place again;
+	struct buf b;
+
+	buf_init(&b, USER_RECORD_MAX);
+	place_print(p, &b);
+	if (b.full || record_place(buf_view(&b), &again) != NULL ||
+	    again.has_uid != p->has_uid || again.has_gid != p->has_gid ||
+	    (p->has_uid && again.uid != p->uid) ||
+	    (p->has_gid && again.gid != p->gid) ||
+	    !str_eq(again.home, p->home) || !str_eq(again.mail, p->mail))
+		abort();
+	buf_free(&b);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str in = { (const char *)data, size }, text, c;
+	struct scram_look look;
+	struct user_place p;
 	struct scram s;
 
+	(void)record_place(in, &p);
+	check_place(&p);
+	(void)passwd_place(in, &p);
+	check_place(&p);
+	if (scram_look(in, &look) != scram_parse(in, &s))
+		abort();
 	if (scram_parse(in, &s) && (s.iterations < SCRAM_LEAST ||
 	    s.iterations > SCRAM_MOST || s.salt.n == 0))
 		abort();
