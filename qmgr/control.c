@@ -127,23 +127,22 @@ obey(struct qmgr *q, struct str line, struct buf *out)
 	buf_puts(out, "ok\n");
 }
 
-/* Postfix's requests, letter by letter; postkick(1) sends them. */
+/*
+ * Postfix's requests, in letters; postkick(1) sends them. Each kind once,
+ * however often it is said: a flush looks at all that waits.
+ */
 static void
 kick(struct qmgr *q, struct str letters)
 {
-	for (size_t i = 0; i < letters.n; i++)
-		switch (letters.p[i]) {
-		case 'I':
-		case 'D':
-			scan_again(q);
-			break;
-		case 'A':
-			control_flush(q);
-			break;
-		case 'F':
-			schedule_revive(q->schedule);
-			break;
-		}
+	if (str_chr(letters, 'A') < letters.n) {
+		control_flush(q);
+		return;			/* which is all of the others */
+	}
+	if (str_chr(letters, 'F') < letters.n)
+		schedule_revive(q->schedule);
+	if (str_chr(letters, 'I') < letters.n ||
+	    str_chr(letters, 'D') < letters.n)
+		scan_again(q);
 	qmgr_pump(q);
 }
 
