@@ -10,6 +10,7 @@ import contextlib
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -202,13 +203,17 @@ def mounted(path, options):
 
 @contextlib.contextmanager
 def small_disks(b, options="size=1m,nr_inodes=200"):
-    """Homes and spool are small; the homes are made anew on theirs."""
-    with mounted(b.spool, options) as why, mounted(b.home_dir, options) as why_home:
-        if not why and not why_home:
-            for n in b.names:
-                b.make_home(n)
-            b.fill_homes()
-        yield why or why_home
+    """Homes and spool are small; the homes are made anew on theirs. Whoever
+    closes b cannot remove where they are mounted."""
+    try:
+        with mounted(b.spool, options) as why, mounted(b.home_dir, options) as why_home:
+            if not why and not why_home:
+                for n in b.names:
+                    b.make_home(n)
+                b.fill_homes()
+            yield why or why_home
+    finally:
+        shutil.rmtree(b.dir, ignore_errors=True)
 
 
 def test_full_disks():
