@@ -12,7 +12,7 @@
 #include "table/internal.h"
 
 #define ENTRY_MAX	65536	/* bytes of one passwd or group entry */
-#define KEPT		64	/* answers kept */
+#define KEPT		512	/* answers kept */
 #define KEEP_MS		1000
 
 struct kept {
