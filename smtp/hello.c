@@ -191,6 +191,7 @@ void
 hello_over(struct session *s)
 {
 	s->d->connected_us = clock_wall_us();
+	s->spoken = true;
 	route_spoken(s->d);
 	transaction_begin(s);
 }

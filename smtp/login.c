@@ -79,6 +79,18 @@ login_next(struct session *s)
 	return true;
 }
 
+void
+login_ask(struct session *s)
+{
+	struct wait_peer *w;
+
+	s->login_asked = true;
+	w = service_wait_peer(s->smtp->service, ROLE_AUTH, STR(""),
+	    PEER_WAIT_MS, on_channel, s);
+	if (w != NULL)
+		s->login_wait = w;
+}
+
 static unsigned
 refused_bits(const struct session *s)
 {
@@ -93,11 +105,11 @@ on_channel(void *ctx, struct channel *c)
 {
 	struct session *s = ctx;
 	struct smtp *smtp = s->smtp;
-	struct str rest = s->offer.auth, word;
+	struct str rest = s->login_asked ? STR("") : s->offer.auth, word;
 	struct msg_login_begin m = {
 		.service = str_of(service_name(smtp->service)),
 		.lmtp = smtp->lmtp, .host = s->host,
-		.dest = route_site(s->d), .refused = refused_bits(s),
+		.dest = route_site(s->d), .refused = s->login_asked ? 0 : refused_bits(s),
 	};
 	struct buf offered;
 
@@ -128,13 +140,19 @@ on_message(void *ctx, struct talk *t, enum msg id, const void *msg)
 	const struct msg_login_failed *no = msg;
 
 	(void)t;
-	if (id == MSG_login_say) {
+	if (s->login_asked) {
+		if (id == MSG_login_say)
+			talk_close(&s->login);
+		s->login = NULL;
+		starttls_plain(s, id == MSG_login_none);
+	} else if (id == MSG_login_say) {
 		s->login_last = say->last != 0;
 		session_say(s, STRF, STRV(say->line));
 		session_await(s, AUTH, 0);
 		session_flush(s);
 	} else if (id == MSG_login_none) {
 		s->login = NULL;
+		s->no_login = true;
 		hello_over(s);
 	} else if (id == MSG_login_cached) {
 		s->login = NULL;
@@ -159,7 +177,13 @@ on_gone(void *ctx, struct talk *t, const char *why)
 static void
 failed(struct session *s, const char *reason)
 {
-	struct why why = why_printf(s->d, "4.7.0", "SASL authentication "
+	struct why why;
+
+	if (s->login_asked) {
+		starttls_plain(s, false);
+		return;
+	}
+	why = why_printf(s->d, "4.7.0", "SASL authentication "
 	    "failed: %s (server " STRF ")", reason, STRV(s->name));
 
 	why.down = true;

@@ -120,6 +120,7 @@ next_site(struct delivery *d)
 	}
 	site = t->sites[t->site++];
 	t->n = t->at = t->tried = t->spoken = t->nhosts = 0;
+	t->enough = false;
 	t->lookup = (struct why){ .dsn = STR("") };
 	t->mx = false;
 	t->srv = STR("");
@@ -257,6 +258,7 @@ route_again(struct delivery *d)
 	t->at--;
 	t->tried--;
 	t->spoken--;
+	t->enough = false;
 	next_address(d);
 }
 
@@ -268,6 +270,10 @@ route_plain(struct delivery *d)
 	struct destination *t = d->to;
 
 	d->session = NULL;
+	if (s->spoken) {
+		t->spoken--;
+		t->enough = false;
+	}
 	session_release(s);
 	t->at--;
 	t->tried--;
@@ -316,7 +322,7 @@ route_spoken(struct delivery *d)
 
 	t->spoken++;
 	if (limit > 0 && t->spoken >= (size_t)limit) {
-		t->at = t->n;
+		t->enough = true;
 		d->final = t->site == t->nsites;
 	}
 }
@@ -395,7 +401,7 @@ next_address(struct delivery *d)
 	struct str key;
 
 	for (;;) {
-		if (t->at == t->n || (limit > 0 && t->tried >= (size_t)limit)) {
+		if (t->enough || t->at == t->n || (limit > 0 && t->tried >= (size_t)limit)) {
 			next_site(d);
 			return;
 		}

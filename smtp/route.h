@@ -30,6 +30,7 @@ struct destination {
 	struct why	 lookup;	/* of a host without addresses */
 	struct address	*v;
 	size_t		 n, at, cap, tried, spoken;
+	bool		 enough;	/* smtp_mx_session_limit of them spoke */
 	struct connecting *connecting;
 	struct dial	*dial;		/* dial.c */
 	/* Reused connections to these failed somebody: not again. */

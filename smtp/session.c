@@ -324,6 +324,11 @@ session_fail(struct session *s, enum broken how)
 	    words[how].begin, STRV(s->name), words[how].end,
 	    states[s->state].doing);
 	why.down = true;
+	if (how != GARBAGE && starttls_retries_plain(s)) {
+		trouble_note(d, why.text);
+		route_plain(d);
+		return;
+	}
 	trouble_all(d, &why);
 	route_next(d);
 }

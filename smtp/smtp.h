@@ -321,6 +321,9 @@ struct session {			/* one server, from connect to close */
 	struct talk	 *login;	/* with auth, during AUTH */
 	struct wait_peer *login_wait;
 	bool		  login_last, logged_in;
+	bool		  no_login;	/* auth has no password for it */
+	bool		  login_asked;	/* that is all we want to know */
+	bool		  spoken;	/* route_spoken has counted it */
 	unsigned	  discard;	/* OFFER_ bits, of this very server */
 	bool		  discard_known;
 	/* transaction.c, content.c: */
@@ -408,6 +411,10 @@ void		 starttls_wrap(struct session *);
 void		 starttls_wrapped(struct session *);
 /* Appends "may", "may:none", "dane?", "!secure": for the log. */
 void		 starttls_status(const struct session *, struct buf *);
+/* The handshake failed: may it go without? (No password: nobody listens.) */
+void		 starttls_plain(struct session *, bool may);
+/* The connection was lost under TLS: the same server, without? */
+bool		 starttls_retries_plain(const struct session *);
 /* As the log says it; of a session with TLS. */
 enum tls_trust	 session_trust(const struct session *);
 void		 on_starttls(struct session *, struct awaited,
@@ -418,6 +425,8 @@ void		 tls_find_cancel(struct session *);
 /* --- login.c --- */
 void		 login_open(struct smtp *, struct problems *);
 bool		 login_next(struct session *);	/* as policy_next */
+/* Is there a password for this server? Goes on by starttls_plain. */
+void		 login_ask(struct session *);
 void		 on_auth(struct session *, struct awaited,
 		    const struct esmtp_reply *);
 void		 login_cancel(struct session *);

@@ -373,7 +373,7 @@ log_session(struct session *s)
 	buf_free(&text);
 }
 
-/* Has it waited so long that it may go without TLS? */
+/* Has it waited so long that it may go without TLS? A probe need not. */
 static bool
 may_go_plain(const struct session *s)
 {
@@ -382,8 +382,27 @@ may_go_plain(const struct session *s)
 	    "minimal_backoff_time");
 
 	return s->tls_policy->level == LEVEL_MAY && !s->wrap &&
-	    m->active_us >= m->arrival_us && (int64_t)((m->active_us -
-	    m->arrival_us) / 1000000) >= least;
+	    ((m->flags & DELIVER_VERIFY) != 0 ||
+	    (m->active_us >= m->arrival_us && (int64_t)((m->active_us -
+	    m->arrival_us) / 1000000) >= least));
+}
+
+bool
+starttls_retries_plain(const struct session *s)
+{
+	return s->tls != NULL && s->tls_status == TLS_KEPT && !s->reused &&
+	    !s->handed && may_go_plain(s) && delivery_left(s->d) > 0 &&
+	    (!s->smtp->conf.sasl_auth_enable || s->no_login);
+}
+
+void
+starttls_plain(struct session *s, bool may)
+{
+	if (may)
+		route_plain(s->d);
+	else
+		tls_refused(s, "4.7.5",
+		    "Cannot start TLS: handshake failure");
 }
 
 static void
@@ -398,11 +417,11 @@ on_handshake(void *ctx, bool ok)
 		    tls_error(s->tls));
 		tls_log_errors();
 		s->broken = true;
-		if (may_go_plain(s))
-			route_plain(s->d);
+		/* Who logs in there does not go on without TLS. */
+		if (may_go_plain(s) && s->smtp->conf.sasl_auth_enable)
+			login_ask(s);
 		else
-			tls_refused(s, "4.7.5",
-			    "Cannot start TLS: handshake failure");
+			starttls_plain(s, may_go_plain(s));
 		session_unhold(s);
 		return;
 	}

@@ -471,6 +471,38 @@ def test_without_tls_when_it_has_waited():
         need("Cannot start TLS: handshake failure" in i.log(), "the first try")
 
 
+def test_no_plain_text_where_we_log_in():
+    """may, and a handshake that fails: who has a password for that server does not go on without TLS."""
+    with world(settings=["minimal_backoff_time = 1s", "maximal_backoff_time = 1s", "queue_run_delay = 1s",
+                         "smtp_tls_security_level = may", "smtp_sasl_auth_enable = yes",
+                         "smtp_sasl_password_maps = inline:{{mx.good.test = me:secret}}"],
+               modes={"good": "break", "wrong": "break"}) as (i, servers, _):
+        send(i, "a@good.test", "a@wrong.test")
+        need(wait_for(lambda: servers["wrong"].mails, 40), i.log()[-2000:])
+        need(not servers["wrong"].mails[0][0], "without TLS, and without a password")
+        need(wait_for(lambda: i.log().count("SSL_connect error to mx.good.test") >= 4, 30), i.log()[-2000:])
+        need(not servers["good"].mails and not any(
+            re.search(r"to=<a@good.test>.*status=sent", x) for x in i.log().splitlines()), "it was sent")
+        need(i.log().count("to=<a@good.test>") >= 3 and "Cannot start TLS: handshake failure" in i.log())
+
+
+def test_connection_lost_under_tls():
+    """may: TLS is up, and then the server is gone at the first command: once the message has waited, without."""
+    with world(settings=["minimal_backoff_time = 1s", "maximal_backoff_time = 1s", "queue_run_delay = 1s",
+                         "smtp_tls_security_level = may", "smtp_mx_session_limit = 1"],
+               modes={"good": "hangup"}) as (i, servers, _):
+        policy(i, ["must.good.test encrypt"])
+        send(i, "a@x.good.test", "a@must.good.test")
+        need(wait_for(lambda: servers["good"].mails, 40), i.log()[-2000:])
+        need(not servers["good"].mails[0][0])
+        m = i.wait_log(r"to=<a@x.good.test>, .*tls=may:none, .*status=sent")
+        need(m, i.log()[-2000:])
+        first = re.search(r"to=<a@x.good.test>, .*", i.log()).group(0)
+        need("status=deferred (lost connection with mx.good.test" in first, first)
+        need(wait_for(lambda: i.log().count("to=<a@must.good.test>") >= 3, 30), i.log()[-1500:])
+        need(len(servers["good"].mails) == 1, "encrypt is a must")
+
+
 def test_wrapper_resumption_names_certificates():
     modes = {name: "wrapper" for name in HOSTS}
     settings = ["smtp_tls_wrappermode = yes", "smtp_tls_security_level = encrypt",

@@ -106,7 +106,7 @@ class TlsServer:
 
     mode: "starttls"; "wrapper" (from the first byte); "plain" (offers none);
     "refuse" (offers it, says 454); "break" (closes in the handshake);
-    "inject" (sends a reply behind 220).
+    "inject" (sends a reply behind 220); "hangup" (closes at MAIL, under TLS).
     """
 
     def __init__(self, host, port=0, cert=None, key=None, mode="starttls", ca=None):
@@ -179,6 +179,8 @@ class TlsServer:
                 s = self._wrap(s)
                 f = s.makefile("rb")
                 secure = True
+            elif verb == b"MAIL" and secure and self.mode == "hangup":
+                return
             elif verb == b"DATA":
                 s.sendall(b"354 go\r\n")
                 body = b""
