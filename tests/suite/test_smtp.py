@@ -264,7 +264,7 @@ def test_content():
                 with i.smtp() as c:
                     c.sendmail(ME, ["m%d@far.test" % n], b"Subject: m%d\r\n\r\n" % n + body, ["BODY=8BITMIME"])
                 need("status=sent" in result(i, "m%d@far.test" % n, 60), i.log()[-1000:])
-            need(len(s.mails) == len(bodies))
+            need(wait_for(lambda: len(s.mails) == len(bodies)), len(s.mails))
             for n, (_, to, got) in enumerate(s.mails):
                 body = got[got.index(b"\r\n\r\n") + 4:]
                 need(body == bodies[n], chunking, n, to, len(body), len(bodies[n]))
@@ -451,6 +451,7 @@ def test_pix():
             line = result(i, "m%d@far.test" % n)
             need("status=sent" in line and float(re.search(r"delays=.*/([\d.]+),", line).group(1)) >= 1, line)
         need("HELO mx.example.test" in s.said and not any(x.startswith("EHLO") for x in s.said), s.said)
+        need(wait_for(lambda: len(s.mails) == 2), len(s.mails))
         need(b"\r\n.dot\r\nsmall\r\n" in s.mails[0][2] and s.mails[1][2].count(b"large\r\n") == 30000)
 
 
