@@ -16,10 +16,11 @@ import sys
 import time
 
 import harness
-from harness import TOP, Instance, is_root, main, need, wait_for
+from harness import TOP, Instance, for_anybody, is_root, main, need, wait_for
 from test_auth import PASSWORD, add_user
 from test_pam import SCRIPT
 from test_privileges import Checker, rows
+from test_takeover import as_user
 
 NO = "NO authentication failure"
 LIVES = 30                              # seconds: TICKET_MS
@@ -322,6 +323,16 @@ gus:{PLAIN}pw:12382:12381::/srv/gus::userdb_mail=sdbox:~/sdbox
                  i.log()[-2000:])
     finally:
         subprocess.run(["userdel", name], check=False, stderr=subprocess.DEVNULL)
+
+
+def test_without_root():
+    """All runs as one user; the rest is as ever."""
+    if not is_root():
+        return "the tests before were it"
+    build()
+    with for_anybody():
+        words = as_user(pwd.getpwnam("nobody"), lambda: (test_taken_over(), test_rules()))
+    need(words == "", words)
 
 
 def pam(i):
