@@ -67,7 +67,7 @@ route_free(struct delivery *d)
 		return;
 	servers_cancel(t);
 	connect_cancel(&t->connecting);
-	dial_cancel(&t->dial);
+	ask_cancel(&t->ask);
 }
 
 bool
@@ -132,7 +132,7 @@ next_site(struct delivery *d)
 	if (d->smtp->lmtp && str_starts(site, STR("unix:"))) {
 		t->name = str_from(site, 5);
 		d->final = t->site == t->nsites;
-		t->dial = dial_start(d, t->name);
+		t->ask = ask_unix(d, t->name);
 		return;
 	}
 	if (d->smtp->lmtp && str_starts(site, STR("inet:")))
@@ -431,7 +431,7 @@ route_unix_done(struct delivery *d, int fd, int err)
 	struct destination *t = d->to;
 	struct why why;
 
-	t->dial = NULL;
+	t->ask = NULL;
 	if (err == 0) {
 		session_new(d, &(struct server){ .fd = fd,
 		    .host = d->smtp->myhostname, .addr = t->name,

@@ -32,7 +32,7 @@ struct destination {
 	size_t		 n, at, cap, tried, spoken;
 	bool		 enough;	/* smtp_mx_session_limit of them spoke */
 	struct connecting *connecting;
-	struct dial	*dial;		/* dial.c */
+	struct ask	*ask;		/* for a UNIX socket */
 	/* Reused connections to these failed somebody: not again. */
 	struct str	*used;
 	size_t		 nused;

@@ -256,19 +256,15 @@ struct str	 connect_text(const struct sockaddr_storage *, char out[64]);
 unsigned	 connect_port(const struct sockaddr_storage *);
 socklen_t	 connect_size(const struct sockaddr_storage *);
 
-/* --- dial.c: UNIX sockets, by lookup --- */
-struct dial;
-/* Goes on by route_unix_done, from the loop. */
-struct dial	*dial_start(struct delivery *, struct str path);
-void		 dial_cancel(struct dial **);
-
-/* --- ask.c: tables, by lookup --- */
+/* --- ask.c: tables and UNIX sockets, by lookup --- */
 typedef void	 ask_fn(void *ctx, enum found, struct str value);
 struct ask;
 /* fn is called once, from the loop; RETRY: logged. */
 struct ask	*ask_map(struct smtp *, const char *parameter, enum map_kind,
 		    struct str key, ask_fn *, void *ctx);
-void		 ask_cancel(struct ask **);
+/* A connection there: goes on by route_unix_done, from the loop. */
+struct ask	*ask_unix(struct delivery *, struct str path);
+void		 ask_cancel(struct ask **);		/* NULL is fine */
 
 /* --- session.c --- */
 enum state { GREETING, EHLO, HELO, LHLO, STARTTLS, HANDSHAKE, AUTH, XFORWARD,
