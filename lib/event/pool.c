@@ -3,8 +3,9 @@
  *
  * One mutex guards two lists: jobs to do and jobs done. What the callbacks of
  * one round bring is handed over together, behind them: who is woken finds
- * the mutex free. A thread is made when a job finds none idle, up to the limit,
- * and stays. Results come back through one eventfd, written only when the
+ * the mutex free. Threads are made while jobs find none idle, up to the limit,
+ * and stay: as many again at a time as there are, so that a short burst in each
+ * of many processes makes no thousands. Results come back through one eventfd, written only when the
  * list of done jobs was empty: a batch costs the loop one wake-up. Threads
  * take no signals.
  */
@@ -17,6 +18,7 @@
 #include "sys/sys.h"
 
 #define THREADS_MAX	64
+#define GROW_MS		5	/* most jobs are over by then */
 #define THREAD_STACK	((size_t)256 * 1024)
 
 struct job {
@@ -213,23 +215,38 @@ run_here(struct pool *p)
 	}
 }
 
-/* A thread for each job of this round. */
+/* For jobs that find no thread idle; soon again, if these are not enough. */
+static void
+grow(struct pool *p, size_t lacking)
+{
+	static const struct timeval soon = { .tv_usec = GROW_MS * 1000 };
+	unsigned most = 2 * p->nthreads + 2;
+
+	if (most > p->limit)
+		most = p->limit;
+	for (; lacking > 0 && p->nthreads < most; lacking--)
+		if (!add_thread(p))
+			return;
+	if (lacking > 0 && p->nthreads < p->limit &&
+	    event_add(&p->hand_over, &soon) != 0)
+		die("libevent: timer refused");
+}
+
 static void
 hand_over(struct pool *p)
 {
-	size_t wake, more;
+	size_t wake, lacking;
 
 	lock(p);
 	move_all(&p->fresh, &p->todo);
 	p->waiting += p->nfresh;
 	wake = p->idle < p->nfresh ? p->idle : p->nfresh;
-	more = p->waiting > p->idle ? p->waiting - p->idle : 0;
+	lacking = p->waiting > p->idle ? p->waiting - p->idle : 0;
 	unlock(p);
 	p->nfresh = 0;
 	while (wake-- > 0)
 		must(pthread_cond_signal(&p->wake), "signal");
-	while (more-- > 0 && p->nthreads < p->limit && add_thread(p))
-		continue;
+	grow(p, lacking);
 	if (p->nthreads == 0)
 		run_here(p);
 }
