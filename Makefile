@@ -2,7 +2,7 @@
 # make check        everything that a change must pass (HACKING.md)
 # make quick        the inner loop: house checks and unit tests
 # make fuzz         run each fuzz target for FUZZ_SECONDS (default 60)
-# make soak         power cuts and long kill tests (root, 15 minutes)
+# make soak         power cuts and long kill tests (root, 30 minutes)
 # make programs     cron, at, PHP, mutt ... in a root with Postern (root)
 # make tlscheck     testssl.sh and sslscan find nothing (some minutes)
 # make bench        Postern beside Postfix, in one run, with ratios

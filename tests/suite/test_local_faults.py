@@ -328,14 +328,14 @@ def test_zeroed_end():
         b.one()
         b.account(0)
         whole = {}
-        for path in (os.path.join(b.spool, b.names["bea"]), b.home("dan") + "/in"):
+        for path, n in ((os.path.join(b.spool, b.names["bea"]), 3000), (b.home("dan") + "/in", 3 << 30)):
             with open(path, "r+b") as f:
-                whole[path] = f.read()
-                f.truncate(len(whole[path]) + 3000)
+                whole[path] = f.read(), n
+                f.truncate(len(whole[path][0]) + n)
         b.one()
         b.account(0)
-        for path, before in whole.items():
-            need(b.wait_log(r"warning: \w+: %s: cut off the 3000 NULs" % re.escape(path)), b.log()[-2000:])
+        for path, (before, n) in whole.items():
+            need(b.wait_log(r"warning: \w+: %s: cut off the %d NULs" % (re.escape(path), n)), b.log()[-2000:])
             with open(path, "rb") as f:
                 after = f.read()
             need(after.startswith(before + b"From ") and b"\0" not in after, after[len(before):][:300])
