@@ -107,7 +107,8 @@ answer_address(struct talk *t, const struct msg_address_ask *ask)
 	    .found = known ? FOUND : NONE, .class = ask->address.n % 5,
 	    .authorized = (w.options & STRANGER) == 0 || known,
 	    .table = STR("a table"), .transport = STR("virtual"),
-	    .nexthop = STR("x"), .recipient = ask->address });
+	    .nexthop = STR("x"), .recipient = ask->address,
+	    .alike = ask->address.n % 2 });
 }
 
 /* By the name's length: an address, no such name, or no answer. */
