@@ -8,6 +8,7 @@ offsets, tokens, which line ended the header.
 import os
 import re
 import smtplib
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -33,6 +34,10 @@ def reduce(name, data):
         text = reduce_checks(text)
     elif name.startswith('mime_cvt'):
         text = unbroken('\n'.join(content_of(text)) + '\n')
+    elif re.match(r'(with|no)-m(essage-)?(sg)?id', name):
+        text = reduce_report(text)
+    elif name.startswith(('namadr_list', 'resolve_local')):
+        text = re.sub(r'(?m)^\S+: (warning|error): .*\n', '', text)
     elif name.startswith('mac_expand'):
         text = reduce_expand(text)
     elif name.startswith('smtpd_'):
@@ -104,6 +109,17 @@ def reduce_check(text):
     return '\n'.join(out) + '\n'
 
 
+REPORT_FIELDS = (r'(?i)(Subject|References|In-Reply-To|Auto-Submitted|'
+                 r'MIME-Version|Content-Transfer-Encoding):')
+
+
+def reduce_report(text):
+    """The header of a report, but for who, when, and its boundary."""
+    head = text.partition('\n\n')[0]
+    return ''.join(f + '\n' for f in re.split(r'\n(?![ \t])', head)
+                   if re.match(REPORT_FIELDS, f))
+
+
 def reduce_expand(text):
     """Expressions, what was warned of, and the text or that it is none."""
     out = []
@@ -147,6 +163,13 @@ def send(i, data, sender=SENDER, options=(), to=ANN):
     with smtplib.SMTP('127.0.0.1', i.port, timeout=60) as s:
         s.ehlo('client.test')
         s.sendmail(sender, [to], data.replace(b'\n', b'\r\n'), options)
+
+
+def test_setting(name):
+    """What the recipe's own postconf says."""
+    p = subprocess.run([harness.tool('postconf'), '-h', name], check=True,
+                       stdout=subprocess.PIPE, text=True)
+    return p.stdout.strip()
 
 
 def own(table):
