@@ -153,7 +153,7 @@ split_pair(struct str item, struct str *key, struct str *value,
 	if (item.p[0] == '{' && !word_open(item, &item, why))
 		return false;
 	item = blank_trim(item);
-	if (item.n == 0) {
+	if (item.n == 0 || item.p[0] == '=') {
 		buf_puts(why, "no key found; expected format: key = value");
 		return false;
 	}

@@ -232,6 +232,8 @@ test_not_opened(void **state)
 		{ "inline:{}", "bad syntax" }, { "inline:x=y", "bad syntax" },
 		{ "inline:{a}", "missing '=' after attribute name: " },
 		{ "inline:{ }", "empty table: " },
+		{ "inline:{=x}", "no key found; expected format: key = value" },
+		{ "inline:{{}}", "no key found; expected format: key = value" },
 		{ "inline:{a=b {c=d}x}", "syntax error after '}'" },
 		{ "inline:{{\"a=b}}", "unbalanced '\"'" },
 		{ "unix:shadow.byname", "unknown table" },
