@@ -49,6 +49,7 @@ queue_id_new(struct queue *q, char id[QUEUE_ID_MAX])
 	if (now <= q->last_us)
 		now = q->last_us + 1;
 	q->last_us = now;
+	memset(id, 0, QUEUE_ID_MAX);	/* all of it goes into the head */
 	if (!q->long_ids) {
 		snprintf(id, QUEUE_ID_MAX, "%05X%06X%X",
 		    (unsigned)(now % 1000000),

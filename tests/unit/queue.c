@@ -690,10 +690,13 @@ test_ids(void **state)
 		assert_true(i == 0 || strcmp(id, last) > 0);
 		strcpy(last, id);
 	}
-	/* A clock that was set back. */
+	/* A clock that was set back; nothing of our memory stands behind it. */
 	f->q.last_us += 3600 * 1000000LL;
+	memset(id, 'x', sizeof(id));
 	queue_id_new(&f->q, id);
 	assert_true(strcmp(id, last) > 0);
+	for (size_t i = strlen(id); i < sizeof(id); i++)
+		assert_int_equal(id[i], '\0');
 }
 
 int
