@@ -102,9 +102,10 @@ class Steps:
             t.end()
             return
         self.send(kind)
-        harness.wait_for(lambda: t.p.poll() is not None, 1.0, 0.02)
+        # strace ends with whom it traces; master may take its time to notice.
+        dead = harness.wait_for(lambda: t.p.poll() is not None, 1.0, 0.02)
         t.end()
-        self.deaths += pid not in self.inst.pids(self.program)
+        self.deaths += bool(dead) or pid not in self.inst.pids(self.program)
 
     def work(self):
         try:
