@@ -81,6 +81,9 @@ void	 store_key(const struct msg_store *, struct buf *out);
 /* fsync of a directory that is open (O_PATH will do). 0 or errno. */
 int	 dir_sync(int at) MUST_USE;
 
+/* The directory's file system never lets a name overtake a file's bytes. */
+bool	 is_ordered(int dir) MUST_USE;
+
 void	 maildir_deliver(struct store_delivery *);
 void	 maildirs_free(struct store *);
 void	 mbox_deliver(struct store_delivery *);

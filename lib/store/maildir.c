@@ -12,10 +12,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 #include "store/internal.h"
 
@@ -30,7 +28,7 @@ struct maildir {
 	char		 *full;		/* path */
 	bool		  known;	/* in store.maildirs */
 	bool		  opening, moving;
-	bool		  ordered;	/* its file system: is_ordered() */
+	bool		  ordered;	/* is_ordered() */
 	int		  tmp, new;
 	unsigned	  refs;		/* deliveries */
 	unsigned	  writing, waiting; /* in the pool; in for_new */
@@ -162,9 +160,8 @@ move(int from_dir, const char *from, int to_dir, const char *to)
 }
 
 /*
- * On the disk before it has its name in new/: by fsync; or, where a rename
- * cannot overtake what was written, the bytes alone, and fsync comes after.
- * Then one commit of the file system's journal holds file and name.
+ * On the disk before it has its name in new/. Where that order is kept, the
+ * bytes alone are waited for: the sync of new/ will cover all.
  */
 static int
 settle(const struct store_delivery *d, int fd)
@@ -172,7 +169,7 @@ settle(const struct store_delivery *d, int fd)
 	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE |
 	    SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
-	if (d->alone && d->maildir->ordered)
+	if (d->maildir->ordered)
 		return sync_file_range(fd, 0, 0, all) < 0 ? errno : 0;
 	return fsync(fd) < 0 ? errno : 0;
 }
@@ -220,14 +217,14 @@ move_one(struct store_delivery *d)
 
 /* The last step of one that went alone. It would come again: not two. */
 static int
-finish_alone(struct store_delivery *d, int fd)
+finish_alone(struct store_delivery *d)
 {
 	struct maildir *m = d->maildir;
 	int err = move_one(d);
 
 	if (err != 0)
 		return err;
-	if ((!m->ordered || fsync(fd) == 0) && fsync(m->new) == 0)
+	if (fsync(m->new) == 0)
 		return 0;
 	err = store_fail(d, errno, "error writing message: %m");
 	(void)unlinkat(m->new, d->name, 0);
@@ -256,9 +253,8 @@ write_message(void *ctx)
 	if (err != 0)
 		(void)unlinkat(m->tmp, d->tmp, 0);
 	else if (d->alone)
-		err = finish_alone(d, fd);
-	/* After fsync nothing is left for close() to fail at. */
-	(void)close(fd);
+		err = finish_alone(d);
+	(void)close(fd);	/* has nothing left to write */
 	return err;
 }
 
@@ -382,20 +378,6 @@ write_begin(struct store_delivery *d)
 	d->alone = m->writing == 0 && m->waiting == 0 && !m->moving;
 	m->writing++;
 	pool_run(d->store->conf.pool, write_message, write_done, d);
-}
-
-/*
- * ext4 and XFS journal a rename behind the size and extents of a file whose
- * bytes were written and waited for. Of others that is not known here: NFS
- * for one has them in its server's memory.
- */
-static bool
-is_ordered(int fd)
-{
-	struct statfs st;
-
-	return fstatfs(fd, &st) == 0 && (st.f_type == EXT4_SUPER_MAGIC ||
-	    st.f_type == XFS_SUPER_MAGIC);
 }
 
 static int

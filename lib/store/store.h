@@ -7,8 +7,8 @@
  * message; at most running_max deliveries work at once, the rest wait.
  *
  * Durable order, Maildir: write tmp/NAME, fsync, rename into new/, fsync
- * new/ (one sync serves all renames that came before it; where a rename
- * cannot overtake the bytes, the file's fsync may follow it). mbox: dotlock,
+ * new/ (one sync serves all renames that came before it; where a name can't
+ * overtake the bytes, these are only waited for: ordered.c). mbox: dotlock,
  * fcntl lock, append, fsync, and fsync of the directory of a new file; on
  * any error the file is cut back to its old length.
  */
