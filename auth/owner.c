@@ -121,17 +121,6 @@ find_id(struct owner_ask *q, struct tables *t, const char *parameter,
 	return f;
 }
 
-static bool
-has_dotdot(struct str path)
-{
-	struct str part;
-
-	while (str_token(&path, "/", &part))
-		if (str_eq(part, STR("..")))
-			return true;
-	return false;
-}
-
 static enum found
 fill_ids(struct owner_ask *q, struct str address, const char **why)
 {
@@ -182,7 +171,7 @@ ask_virtual(struct owner_ask *q, const char **why)
 		struct str path = buf_view(&value);
 
 		f = fill_ids(q, buf_view(&address), why);
-		if (f == FOUND && (path.n == 0 || has_dotdot(path) ||
+		if (f == FOUND && (path.n == 0 || str_has_dotdot(path) ||
 		    o->base.n == 0 || o->base.p[0] != '/')) {
 			*why = "bad path in virtual_mailbox_maps or base";
 			f = NONE;

@@ -156,17 +156,6 @@ stored(void *ctx, const struct msg_store_done *m, const struct items *items)
 		    STRF, STRV(job->base), STRV(job->path), STRV(m->text));
 }
 
-static bool
-has_dotdot(struct str path)
-{
-	struct str part;
-
-	while (str_token(&path, "/", &part))
-		if (str_eq(part, STR("..")))
-			return true;
-	return false;
-}
-
 static void
 deliver_to(struct virtual *v, struct recipient *r, struct str path)
 {
@@ -175,7 +164,7 @@ deliver_to(struct virtual *v, struct recipient *r, struct str path)
 	struct msg_store *job;
 	uint64_t uid, gid;
 
-	if (path.n == 0 || has_dotdot(path)) {
+	if (path.n == 0 || str_has_dotdot(path)) {
 		log_at(LL_WARN, d->msg.queue_id, "recipient " STRF
 		    ": bad mailbox path " STRF " in virtual_mailbox_maps",
 		    STRV(r->address), STRV(path));

@@ -53,6 +53,7 @@ size_t		 str_chr(struct str, char c);
 size_t		 str_rchr(struct str, char c);
 /* Next token of *rest between bytes of seps; false when there is none. */
 bool		 str_token(struct str *rest, const char *seps, struct str *tok);
+bool		 str_has_dotdot(struct str path);	/* a part is ".." */
 /* Decimal digits alone. False on anything else and on overflow. */
 bool		 str_number(struct str, uint64_t *out) MUST_USE;
 

@@ -116,6 +116,17 @@ str_token(struct str *rest, const char *seps, struct str *tok)
 }
 
 bool
+str_has_dotdot(struct str path)
+{
+	struct str part;
+
+	while (str_token(&path, "/", &part))
+		if (str_eq(part, STR("..")))
+			return true;
+	return false;
+}
+
+bool
 str_number(struct str s, uint64_t *out)
 {
 	uint64_t v = 0;

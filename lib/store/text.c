@@ -97,17 +97,12 @@ bool
 store_path_valid(struct str base, struct str path)
 {
 	struct str rest = path, name;
-	bool relative = base.n > 0, any = false;
+	bool relative = base.n > 0;
 
 	if ((relative && base.p[0] != '/') || path.n == 0 ||
 	    (!relative && path.p[0] != '/') ||
 	    memchr(path.p, '\0', path.n) != NULL ||
 	    memchr(base.p != NULL ? base.p : "", '\0', base.n) != NULL)
 		return false;
-	while (str_token(&rest, "/", &name)) {
-		if (str_eq(name, STR("..")))
-			return false;
-		any = true;
-	}
-	return any;
+	return !str_has_dotdot(path) && str_token(&rest, "/", &name);
 }

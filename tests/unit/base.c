@@ -38,6 +38,9 @@ test_strings(void **state)
 	assert_true(str_token(&rest, ", ", &tok) && str_eq(tok, STR("b")));
 	assert_true(str_token(&rest, ", ", &tok) && str_eq(tok, STR("c")));
 	assert_false(str_token(&rest, ", ", &tok));
+	assert_true(str_has_dotdot(STR("a/../b")) &&
+	    str_has_dotdot(STR("..")) && !str_has_dotdot(STR("/a/..b/c..")) &&
+	    !str_has_dotdot(STR("")));
 	assert_int_equal(str_chr(s, '@'), 4);
 	assert_int_equal(str_rchr(s, '@'), 6);
 	assert_int_equal(str_chr(s, 'z'), s.n);
