@@ -20,6 +20,9 @@ import harness
 import ledger
 from harness import need
 
+sys.path.insert(0, os.path.join(harness.TOP, "tests", "soak"))
+import powercut		# noqa: E402  pylint: disable=wrong-import-position
+
 # So that what is put off comes again while we wait.
 FAST = ("minimal_backoff_time = 1s", "maximal_backoff_time = 2s",
         "queue_run_delay = 1s", "transport_retry_time = 1s",
@@ -96,10 +99,15 @@ FAULTS = {
 }
 
 
+# Where lib/store/ordered.c lets one sync serve file and name.
+ORDERED = (("sync_file_range", "EIO ENOSPC EDQUOT"), ("renameat2", "EIO ENOSPC"), ("fsync", "EIO ENOSPC EDQUOT"))
+
+
 class Faulty:
     """An instance, one of whose programs gets errors."""
-    def __init__(self, program):
+    def __init__(self, program, faults=None):
         self.program = program
+        self.faults = faults or FAULTS[program]
         self.inst = box()
         self.load = book(self.inst)
         self.count = 0
@@ -155,7 +163,7 @@ class Faulty:
             self.inst.start()
             self.send(2)			# so that there is an agent
             ledger.quiet(self.inst)
-            for calls, errors in FAULTS[self.program]:
+            for calls, errors in self.faults:
                 for error in errors.split():
                     self.trial(calls, error)
             print("#   %s: %d trials, %d with an error injected" % (
@@ -193,6 +201,36 @@ def test_errors_of_system_calls():
     finally:
         for f in everyone:
             f.inst.close()
+
+
+@contextlib.contextmanager
+def ext4(path):
+    """A small one with a journal, in place of that directory, which it has."""
+    image, before = path + ".img", path + ".before"
+    with open(image, "wb") as f:
+        f.truncate(64 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    os.rename(path, before)
+    os.mkdir(path)
+    subprocess.run(["mount", "-o", "loop", image, path], check=True)
+    try:
+        subprocess.run(["cp", "-a", before + "/.", path], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", path], check=False)
+
+
+def test_journaled_mailboxes():
+    reason = ledger.can_trace() or powercut.usable("ext4")
+    if reason:
+        return reason
+    f = Faulty("agent", ORDERED)
+    try:
+        with ext4(os.path.join(f.inst.dir, "mail")):
+            f.work()
+            need(f.error is None, str(f.error))
+    finally:
+        f.inst.close()
 
 
 def test_no_memory():
