@@ -8,7 +8,6 @@
  * on XFS, and on ext4 where it has its journal in itself. Of others it is not
  * known here: NFS has its server's memory, btrfs a log for each file.
  */
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -17,52 +16,29 @@
 #include <unistd.h>
 #include "store/internal.h"
 
-#define PARTITIONS_MAX	((size_t)1 << 20)
-#define DEVICE_MAX	128	/* bytes of a name as "nvme0n1p2" */
-
-/* "   8        1   52427776 sda1" of that number. */
-static bool
-find_device(struct str partitions, dev_t dev, struct str *name)
-{
-	struct str line, word[4];
-	uint64_t major_nr, minor_nr;
-	size_t n;
-
-	while (str_token(&partitions, "\n", &line)) {
-		for (n = 0; n < nitems(word); n++)
-			if (!str_token(&line, " \t", &word[n]))
-				break;
-		if (n == nitems(word) && str_number(word[0], &major_nr) &&
-		    str_number(word[1], &minor_nr) &&
-		    major_nr == major(dev) && minor_nr == minor(dev)) {
-			*name = word[3];
-			return true;
-		}
-	}
-	return false;
-}
+#define LINK_MAX_BYTES	1024
+#define PATH_BYTES	128
 
 /* jbd2's entry for a journal that is an inode (8) of the file system. */
 static bool
 has_journal(dev_t dev)
 {
-	struct buf partitions;
-	char path[DEVICE_MAX];
-	struct str name;
-	bool has = false;
-	int n;
+	char path[PATH_BYTES], link[LINK_MAX_BYTES];
+	struct str target = { link, 0 };
+	ssize_t n;
+	int size;
 
-	buf_init(&partitions, PARTITIONS_MAX);
-	if (file_read(AT_FDCWD, "/proc/partitions", PARTITIONS_MAX,
-	    &partitions) == 0 &&
-	    find_device(buf_view(&partitions), dev, &name)) {
-		n = snprintf(path, sizeof(path), "/proc/fs/jbd2/" STRF "-8",
-		    STRV(name));
-		has = n > 0 && (size_t)n < sizeof(path) &&
-		    faccessat(AT_FDCWD, path, F_OK, 0) == 0;
-	}
-	buf_free(&partitions);
-	return has;
+	/* "../../devices/pci0000:00/.../block/sda/sda1" */
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(dev),
+	    minor(dev));
+	n = readlink(path, link, sizeof(link));
+	if (n <= 0 || (size_t)n == sizeof(link))
+		return false;
+	target.n = (size_t)n;
+	target = str_from(target, str_rchr(target, '/') + 1);
+	size = snprintf(path, sizeof(path), "/proc/fs/jbd2/" STRF "-8",
+	    STRV(target));
+	return (size_t)size < sizeof(path) && access(path, F_OK) == 0;
 }
 
 bool
