@@ -8,7 +8,6 @@
  * have a domain of mydestination, as local(8) delivers. A name service may ask
  * a network, so getpwnam_r runs in the pool.
  */
-#include <errno.h>
 #include <pwd.h>
 
 #include "auth/auth.h"
@@ -201,9 +200,7 @@ ask_system(void *ctx)
 	q->strings = mem_grow(NULL, ENTRY_MAX, 1);
 	err = getpwnam_r(q->name, &q->entry, q->strings, ENTRY_MAX, &entry);
 	q->found = err == 0 && entry != NULL;
-	/* Postfix's mypwnam_err(): these say that there is no such user. */
-	return q->found || err == ENOENT || err == ESRCH || err == EBADF ||
-	    err == EPERM ? 0 : err;
+	return q->found || errno_is_no_user(err) ? 0 : err;
 }
 
 static void

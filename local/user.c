@@ -2,7 +2,6 @@
  * user - the system's users. A name service may ask a network: getpwnam_r
  * runs in the pool. Who was found is known for a moment without asking.
  */
-#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,13 +48,6 @@ users_new(struct service *service, struct str spool)
 	return u;
 }
 
-/* Postfix's mypwnam_err(): these say that there is no such user. */
-static bool
-means_none(int err)
-{
-	return err == ENOENT || err == ESRCH || err == EBADF || err == EPERM;
-}
-
 /* Pool. 0 or errno. */
 static int
 ask(void *ctx)
@@ -72,7 +64,7 @@ ask(void *ctx)
 	    getpwnam_r(q->name, &q->entry, q->strings, ENTRY_MAX, &entry);
 	q->found = err == 0 && entry != NULL;
 	if (!q->found)
-		return means_none(err) ? 0 : err;
+		return errno_is_no_user(err) ? 0 : err;
 	/*
 	 * local(8): in a spool that its group may write, as the recipient
 	 * with that group; in one that all may write, with the user's own.

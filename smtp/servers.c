@@ -24,15 +24,14 @@ static void	on_host(void *ctx, const struct dns_answer *);
 static void	on_mx_host(void *ctx, const struct dns_answer *);
 static void	site_ready(struct delivery *);
 
-/* What smtp_dns_reply_filter leaves of it. */
-static struct dns_answer
-filtered(struct delivery *d, const struct dns_answer *a)
+struct dns_answer
+smtp_filtered(struct smtp *s, const struct dns_answer *a,
+    struct arena *arena)
 {
 	struct dns_answer out;
 
-	dns_filter(d->smtp->dns_filter, d->smtp->lmtp ?
-	    "lmtp_dns_reply_filter" : "smtp_dns_reply_filter", a, d->arena,
-	    &out);
+	dns_filter(s->dns_filter, s->lmtp ? "lmtp_dns_reply_filter" :
+	    "smtp_dns_reply_filter", a, arena, &out);
 	return out;
 }
 
@@ -126,7 +125,8 @@ on_mx(void *ctx, const struct dns_answer *all)
 	struct delivery *d = ctx;
 	struct destination *t = d->to;
 	struct smtp *s = d->smtp;
-	const struct dns_answer few = filtered(d, all), *a = &few;
+	const struct dns_answer few = smtp_filtered(d->smtp, all,
+	    d->arena), *a = &few;
 
 	t->query = NULL;
 	t->mx_secure = a->secure;
@@ -139,8 +139,7 @@ on_mx(void *ctx, const struct dns_answer *all)
 		fail(d, lookup_failed(d, a));
 		return;
 	}
-	/* RFC 7505 3: one MX, of the root. */
-	if (a->n == 1 && a->records[0].data.n == 0) {
+	if (dns_null_mx(a)) {
 		fail(d, why_printf(d, "5.1.0", "Domain " STRF
 		    " does not accept mail (nullMX)", STRV(t->name)));
 		return;
@@ -185,7 +184,8 @@ static void
 take_answer(struct delivery *d, const struct dns_answer *all,
     struct mx_host h)
 {
-	const struct dns_answer few = filtered(d, all), *a = &few;
+	const struct dns_answer few = smtp_filtered(d->smtp, all,
+	    d->arena), *a = &few;
 	struct destination *t = d->to;
 	size_t before;
 
@@ -270,7 +270,8 @@ on_srv(void *ctx, const struct dns_answer *all)
 {
 	struct delivery *d = ctx;
 	struct destination *t = d->to;
-	const struct dns_answer few = filtered(d, all), *a = &few;
+	const struct dns_answer few = smtp_filtered(d->smtp, all,
+	    d->arena), *a = &few;
 
 	t->query = NULL;
 	t->mx_secure = a->secure;

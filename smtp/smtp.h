@@ -218,6 +218,9 @@ void		 route_free(struct delivery *);
 /* The same server again, without TLS. */
 void		 route_plain(struct delivery *);
 /* The site as tables have it (no "inet:" of LMTP), and its domain or host. */
+/* servers.c: what smtp_dns_reply_filter leaves; the answer's or the arena's. */
+struct dns_answer smtp_filtered(struct smtp *, const struct dns_answer *,
+		    struct arena *);
 struct str	 route_site(const struct delivery *);
 struct str	 route_domain(const struct delivery *);
 /* The server's name behind aliases; did DNSSEC vouch for all of it? */

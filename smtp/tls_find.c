@@ -342,13 +342,10 @@ on_tlsa(void *ctx, const struct dns_answer *all)
 {
 	struct session *s = ctx;
 	struct tls_policy *p = s->tls_policy;
-	struct dns_answer few;
+	const struct dns_answer few = smtp_filtered(s->smtp, all, s->arena);
 	const struct dns_answer *a = &few;
 
 	s->tlsa = NULL;
-	dns_filter(s->smtp->dns_filter, s->smtp->lmtp ?
-	    "lmtp_dns_reply_filter" : "smtp_dns_reply_filter", all, s->arena,
-	    &few);
 	if (a->found == RETRY) {
 		tls_refused(s, "4.7.5", "TLSA lookup error for " STRF ":%u",
 		    STRV(p->base), s->port);

@@ -163,3 +163,9 @@ errno_is_local_fault(int err)
 			return true;
 	return false;
 }
+
+bool
+errno_is_no_user(int err)
+{
+	return err == ENOENT || err == ESRCH || err == EBADF || err == EPERM;
+}

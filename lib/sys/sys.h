@@ -47,6 +47,8 @@ int		 file_make_dirs(const char *path, mode_t mode) MUST_USE;
  * always temporary, never a reason to bounce. DESIGN 4.
  */
 bool		 errno_is_local_fault(int err);
+/* getpwnam_r(3): these say that there is no such user (mypwnam_err()). */
+bool		 errno_is_no_user(int err);
 
 /*
  * log: one event, one line of printable UTF-8. Everything is escaped on its
