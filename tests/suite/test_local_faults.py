@@ -216,25 +216,35 @@ def small_disks(b, options="size=1m,nr_inodes=200"):
         shutil.rmtree(b.dir, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def ways_on_small_disks(home):
+    """(Ways that work, ""), or (None, why there are no such disks)."""
+    b = Ways(home=home)
+    with small_disks(b) as why:
+        if why:
+            b.close()
+            yield None, why
+            return
+        with b:
+            b.one()
+            b.account(0)
+            yield b, ""
+
+
 def test_full_disks():
     """No space, then no inodes, for mbox, Maildir, file and command."""
     if not is_root():
         return "needs root"
     for home in (False, True):
-        b = Ways(home=home)
-        with small_disks(b) as why:
+        with ways_on_small_disks(home) as (b, why):
             if why:
-                b.close()
                 return why
-            with b:
-                b.one()
-                b.account(0)
-                with full(b.spool), full(b.home_dir):
-                    put_off(b, "No space left on device", 2)
-                come_back(b)
-                with no_inodes(b.spool), no_inodes(b.home_dir):
-                    put_off(b, "(No space left on device|temporary failure)")
-                come_back(b)
+            with full(b.spool), full(b.home_dir):
+                put_off(b, "No space left on device", 2)
+            come_back(b)
+            with no_inodes(b.spool), no_inodes(b.home_dir):
+                put_off(b, "(No space left on device|temporary failure)")
+            come_back(b)
     return None
 
 
@@ -272,18 +282,13 @@ def test_read_only():
     if not is_root():
         return "needs root"
     for home in (False, True):
-        b = Ways(home=home)
-        with small_disks(b) as why:
+        with ways_on_small_disks(home) as (b, why):
             if why:
-                b.close()
                 return why
-            with b:
-                b.one()
-                b.account(0)
-                remount(b, "ro")
-                put_off(b, "Read-only file system", 2)
-                remount(b, "rw")
-                come_back(b)
+            remount(b, "ro")
+            put_off(b, "Read-only file system", 2)
+            remount(b, "rw")
+            come_back(b)
     return None
 
 
